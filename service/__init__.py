@@ -1,0 +1,1 @@
+"""Utskick: press releases by mail, with books that balance."""

@@ -1,0 +1,97 @@
+"""The books: what the rows of a dispatch add up to, and what is due."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import and_, exists, func, select
+from sqlalchemy.orm import Session, joinedload
+
+from service.models import DUE, Claim, Delivery, DeliveryState, Dispatch, DispatchState, Release
+
+S = DeliveryState
+
+
+@dataclass(frozen=True)
+class Books:
+    """A dispatch's counts. Always recipients = accepted + refused + skipped + uncertain + pending.
+
+    `recipients` is None until the dispatch is expanded; `deferred` of the pending wait for a later
+    try, the earliest at `next_due`; `held` of the uncertain wait for a decision.
+    """
+
+    dispatch: Dispatch
+    recipients: int | None
+    accepted: int
+    refused: int
+    skipped: int
+    uncertain: int
+    pending: int
+    deferred: int
+    held: int
+    next_due: datetime | None
+
+    @property
+    def balanced(self) -> bool:
+        """Tell whether the rows add up to what was entered."""
+        settled = self.accepted + self.refused + self.skipped + self.uncertain
+        return (self.recipients or 0) == settled + self.pending
+
+
+def of(session: Session, dispatch_id: int) -> Books | None:
+    """Return the books of a dispatch, or None where there is none."""
+    dispatch = session.get(
+        Dispatch, dispatch_id, options=[joinedload(Dispatch.release).joinedload(Release.newsroom)], populate_existing=True
+    )
+    if dispatch is None:
+        return None
+    grouped = select(Delivery.state, func.count()).where(Delivery.dispatch_id == dispatch_id).group_by(Delivery.state)
+    by_state = {state: number for state, number in session.execute(grouped)}  # noqa: C416 - rows, not pairs
+    held, next_due = session.execute(
+        select(
+            func.count().filter(Delivery.held.is_(True)),
+            func.min(Delivery.due_at).filter(Delivery.state == S.DEFERRED),
+        ).where(Delivery.dispatch_id == dispatch_id)
+    ).one()
+    return Books(
+        dispatch=dispatch,
+        recipients=dispatch.recipients,
+        accepted=by_state.get(S.ACCEPTED, 0),
+        refused=by_state.get(S.REFUSED, 0),
+        skipped=by_state.get(S.SKIPPED, 0),
+        uncertain=by_state.get(S.UNCERTAIN, 0),
+        pending=sum(by_state.get(state, 0) for state in (S.QUEUED, S.CLAIMED, S.DEFERRED)),
+        deferred=by_state.get(S.DEFERRED, 0),
+        held=held,
+        next_due=next_due,
+    )
+
+
+def latest(session: Session, limit: int = 50) -> list[Books]:
+    """Return the books of the latest dispatches, newest first."""
+    ids = session.scalars(select(Dispatch.id).order_by(Dispatch.id.desc()).limit(limit))
+    return [found for found in (of(session, number) for number in ids) if found is not None]
+
+
+def in_hand(session: Session, dispatch_id: int | None, now: datetime) -> bool:
+    """Tell whether some worker has a live claim on a dispatch (None: on confirmations)."""
+    mine = Claim.dispatch_id == dispatch_id if dispatch_id is not None else Claim.dispatch_id.is_(None)
+    found = select(Claim.id).where(mine, Claim.closed.is_(False), Claim.lease_until > now).limit(1)
+    return session.scalar(found) is not None
+
+
+def due_dispatches(session: Session, now: datetime) -> list[int]:
+    """Return the dispatches with mail due and nobody at it."""
+    due = exists().where(and_(Delivery.dispatch_id == Dispatch.id, DUE, Delivery.due_at <= now))
+    ids = session.scalars(select(Dispatch.id).where(Dispatch.state == DispatchState.SENDING, due))
+    return [number for number in ids if not in_hand(session, number, now)]
+
+
+def due_confirmations(session: Session, now: datetime) -> bool:
+    """Tell whether confirmations, notices or tests are due and nobody is at them."""
+    due = select(Delivery.id).where(Delivery.dispatch_id.is_(None), DUE, Delivery.due_at <= now).limit(1)
+    return session.scalar(due) is not None and not in_hand(session, None, now)
+
+
+def dispatches_in(session: Session, state: DispatchState) -> list[int]:
+    """Return the dispatches in a state."""
+    return list(session.scalars(select(Dispatch.id).where(Dispatch.state == state)))

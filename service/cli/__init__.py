@@ -1,0 +1,1 @@
+"""The `utskick` command: parse, call a domain function, show."""

@@ -1,0 +1,104 @@
+"""The demo's newsroom: older releases, followers, and one that is published and mailed before your eyes."""
+
+import hashlib
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from service import address, books, broker, database, files, moments, newsrooms, releases, subscriptions
+from service.cli.supervisor import Supervisor
+from service.cli.vardir import Refused, write_private
+from service.cli.voice import Voice
+from service.models import DispatchState, Newsroom
+from service.settings import Settings
+
+HERE = Path(__file__).parent
+OLD = ("arsredovisning-2024.md", "inbjudan-strandskolan.md", "simhallen-oppnar.md")
+NEW = "ny-bro.md"
+MARKER = "demo.state"
+SENT_WITHIN = 120.0
+CONSENT = "Påhittade följare som hör till demon."
+
+
+class Seeding:
+    """Fills a database once; begun and not finished, it goes on where it was."""
+
+    def __init__(self, config: Settings, voice: Voice) -> None:
+        self.voice = voice
+        self.marker = config.var_dir / MARKER
+        self.done = False
+
+    def prepare(self) -> None:
+        """Enter newsroom, older releases and followers; refuse a database that is not the demo's."""
+        self.done = self._state() == "done"
+        if not self.done:
+            self._begin()
+            with database.transaction() as session:
+                self._enter(session, database.now(session))
+
+    def _state(self) -> str:
+        return self.marker.read_text(encoding="utf-8").strip() if self.marker.is_file() else ""
+
+    def _begin(self) -> None:
+        if self._state():
+            return
+        with database.reading() as session:
+            if newsrooms.every(session):
+                raise Refused(
+                    f"the database in {self.marker.parent} is not the demo's: run `utskick up` for it, "
+                    "or set UTSKICK_VAR_DIR to another directory for the demo"
+                )
+        write_private(self.marker, "seeding\n")
+
+    def _enter(self, session: Session, now: datetime) -> None:
+        told = newsrooms.parse_file(files.read(HERE / "newsroom.yaml"), "newsroom.yaml")
+        newsroom = newsrooms.load(session, told, now)
+        for name in OLD:
+            file = _release(name)
+            date = moments.parse(file.date, newsroom.timezone)
+            releases.publish(session, newsroom, file, now, date=date, mailed=False)
+        _enter_followers(session, newsroom, now)
+
+    def publish(self, supervisor: Supervisor) -> None:
+        """Publish the new release now that everything is up, and show its books when it has been mailed."""
+        if self.done:
+            self.voice.plain("The demo was seeded before; its newsroom is as you left it.\n")
+            return
+        with database.transaction() as session:
+            newsroom = newsrooms.get(session, _release(NEW).newsroom)
+            assert newsroom is not None  # noqa: S101 - entered in prepare()
+            made = releases.publish(session, newsroom, _release(NEW), database.now(session))
+            assert made.dispatch is not None  # noqa: S101 - it is mailed
+            number = made.dispatch.id
+        broker.ring(broker.EXPAND, number)
+        write_private(self.marker, "done\n")
+        self.voice.plain(f"Publishing a release: {_release(NEW).headline}")
+        supervisor.until(lambda: _finished(number), SENT_WITHIN)
+        self._show_books(number)
+
+    def _show_books(self, number: int) -> None:
+        with database.reading() as session:
+            found = books.of(session, number)
+        assert found is not None  # noqa: S101 - it was just made
+        counts = ("recipients", "accepted", "refused", "skipped", "uncertain", "pending")
+        rows = "\n".join(f"  {name:<12} {getattr(found, name) or 0:>4}" for name in counts)
+        finished = found.dispatch.state == DispatchState.FINISHED
+        self.voice.plain(f"The mailing {'is finished' if finished else 'goes on'}. Its books:\n{rows}\n")
+
+
+def _release(name: str) -> releases.ReleaseFile:
+    return releases.parse_file(files.read(HERE / "releases" / name), name)
+
+
+def _enter_followers(session: Session, newsroom: Newsroom, now: datetime) -> None:
+    lines = files.read(HERE / "followers.txt").split()
+    version = hashlib.sha256(CONSENT.encode()).hexdigest()[:12]
+    shown = subscriptions.ConsentShown(CONSENT, version, "utskick demo", newsroom.language)
+    subscriptions.import_addresses(session, newsroom, [address.parse(line) for line in lines], shown, now)
+
+
+def _finished(number: int) -> bool:
+    with database.reading() as session:
+        found = books.of(session, number)
+    return found is not None and found.dispatch.state == DispatchState.FINISHED

@@ -1,0 +1,140 @@
+"""`utskick release`: publish, list, withdraw."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from service import broker, database, files, moments, newsrooms, releases, settings
+from service.cli import newsroom as newsroom_cli
+from service.cli import show, waiting
+from service.i18n import full_moment
+from service.models import Newsroom, ReleaseState
+from service.releases import Publication, ReleaseFile
+
+app = typer.Typer(no_args_is_help=True, help="Press releases.")
+
+
+@app.command()
+def publish(
+    path: Annotated[Path, typer.Argument(metavar="FILE.md", help="Markdown with YAML front matter.")],
+    newsroom: Annotated[str, typer.Option(help="The newsroom, for a file that names none.")] = "",
+    at: Annotated[str, typer.Option(help="When: 2026-03-01 09:30 in the newsroom's zone, or with an offset.")] = "",
+    no_mail: Annotated[bool, typer.Option("--no-mail", help="On the web only: for an archive.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Show the mailing's progress until it is through.")] = False,
+    as_json: show.Json = False,
+) -> None:
+    """Publish a release and mail it to everyone who follows. The same file again changes nothing."""
+    if wait and (at or no_mail):
+        raise typer.BadParameter("--wait has nothing to wait for with --at or --no-mail")
+    database.check_schema()
+    file = releases.parse_file(files.read(path), path.name)
+    if newsroom and file.newsroom not in ("", newsroom):
+        raise typer.BadParameter(f"{path.name} names the newsroom {file.newsroom!r}, not {newsroom!r}")
+    slug = newsroom or file.newsroom
+    if not slug:
+        raise typer.BadParameter(f"{path.name} names no newsroom; say which with --newsroom SLUG")
+    done, room = _publish(slug, file, at, mailed=not no_mail)
+    rung = done.dispatch is None or broker.ring(broker.EXPAND, done.dispatch.id)
+    if as_json:
+        show.as_json(_published(done, room))
+    else:
+        _say(done, room, rung=rung)
+    if wait and done.dispatch is not None:
+        waiting.wait(done.dispatch.id, quiet=as_json)
+
+
+def _publish(slug: str, file: ReleaseFile, at: str, *, mailed: bool) -> tuple[Publication, Newsroom]:
+    with database.transaction() as session:
+        now = database.now(session)
+        room = newsroom_cli.wanted(newsrooms.get(session, slug), slug)
+        date = _old_date(file, room, now, mailed=mailed)
+        when = moments.parse_future(at, room.timezone, now) if at else None
+        return releases.publish(session, room, file, now, at=when, date=date, mailed=mailed), room
+
+
+def _old_date(file: ReleaseFile, room: Newsroom, now: datetime, *, mailed: bool) -> datetime | None:
+    if not file.date:
+        return None
+    if mailed:
+        raise typer.BadParameter("`date` in the file is for old releases: publish it with --no-mail")
+    found = moments.parse(file.date, room.timezone)
+    if found > now:
+        raise typer.BadParameter(f"`date` {file.date} is still to come; use --at to publish then")
+    return found
+
+
+def _url(room: Newsroom, slug: str) -> str:
+    return f"{settings.current().site}/{room.slug}/releases/{slug}"
+
+
+def _published(done: Publication, room: Newsroom) -> dict[str, Any]:
+    return {
+        "release": f"{room.slug}/{done.release.slug}",
+        "version": done.release.version,
+        "dispatch": done.dispatch.id if done.dispatch else None,
+        "url": _url(room, done.release.slug),
+    }
+
+
+def _say(done: Publication, room: Newsroom, *, rung: bool) -> None:
+    release = done.release
+    name = f"{room.slug}/{release.slug}"
+    already = "" if done.made else "already "
+    if release.state is ReleaseState.SCHEDULED and release.publish_at:
+        when = full_moment(release.publish_at, "en", room.timezone)
+        typer.echo(f"{name} is {already}scheduled for {when} ({room.timezone}).")
+        return
+    typer.echo(f"{name} is {already}published: {_url(room, release.slug)}")
+    if done.dispatch is None:
+        typer.echo("It is on the web only; nobody is mailed.")
+        return
+    typer.echo(f"Dispatch {done.dispatch.id}: `utskick dispatch show {done.dispatch.id}` shows its books.")
+    if not rung:
+        typer.echo("The broker is away; the mailing begins by itself once broker and workers run.", err=True)
+
+
+@app.command("list")
+def list_(as_json: show.Json = False) -> None:
+    """List the latest releases."""
+    database.check_schema()
+    with database.reading() as session:
+        found = releases.every(session)
+    if as_json:
+        show.as_json([
+            {
+                "release": f"{one.release.newsroom.slug}/{one.release.slug}", "version": one.release.version,
+                "state": one.release.state.value, "headline": one.version.headline,
+                "publish_at": one.release.publish_at, "published_at": one.release.published_at,
+            }
+            for one in found
+        ])
+        return
+    rows = [
+        [f"{one.release.newsroom.slug}/{one.release.slug}", one.release.state.value, _when(one), one.version.headline]
+        for one in found
+    ]
+    show.table(["release", "state", "when", "headline"], rows, "No release yet: `utskick release publish FILE.md`.")
+
+
+def _when(one: releases.Published) -> str:
+    moment = one.release.published_at or one.release.publish_at
+    return full_moment(moment, "en", one.release.newsroom.timezone) if moment else ""
+
+
+@app.command()
+def withdraw(name: Annotated[str, typer.Argument(metavar="NEWSROOM/SLUG")]) -> None:
+    """Take a release off the web (410) and stop its mailing. What was mailed cannot be called back."""
+    newsroom, slash, slug = name.partition("/")
+    if not (newsroom and slash and slug):
+        raise typer.BadParameter("name it NEWSROOM/SLUG")
+    database.check_schema()
+    with database.transaction() as session:
+        room = newsroom_cli.wanted(newsrooms.get(session, newsroom), newsroom)
+        release = releases.by_slug(session, room.id, slug)
+        if release is None:
+            typer.echo(f"utskick: there is no release {name}; `utskick release list` shows them", err=True)
+            raise typer.Exit(1)
+        done = releases.withdraw(session, release, database.now(session))
+    typer.echo(f"{name} is {'withdrawn' if done else 'already withdrawn'}.")

@@ -1,0 +1,57 @@
+"""How the command line shows things: tables for people, JSON for programs."""
+
+import json
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from service.books import Books
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def as_json(found: Any) -> None:
+    """Print JSON; moments are UTC, ISO 8601."""
+    typer.echo(json.dumps(found, ensure_ascii=False, indent=2, default=_plain))
+
+
+def _plain(value: Any) -> str:
+    return value.strftime("%Y-%m-%dT%H:%M:%SZ") if isinstance(value, datetime) else str(value)
+
+
+def table(titles: list[str], rows: list[list[str]], empty: str) -> None:
+    """Print rows under titles, or the one line that says there are none."""
+    if not rows:
+        console.print(empty, markup=False)
+        return
+    made = Table(*titles, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        made.add_row(*row)
+    console.print(made)
+
+
+def books(found: Books) -> dict[str, Any]:
+    """Return the books as the contract's JSON."""
+    dispatch, release = found.dispatch, found.dispatch.release
+    return {
+        "id": dispatch.id,
+        "release": f"{release.newsroom.slug}/{release.slug}",
+        "version": dispatch.version,
+        "state": dispatch.state.value,
+        "recipients": found.recipients,
+        "accepted": found.accepted,
+        "refused": found.refused,
+        "skipped": found.skipped,
+        "uncertain": found.uncertain,
+        "pending": found.pending,
+        "started_at": dispatch.started_at,
+        "finished_at": dispatch.finished_at,
+        "deferred": found.deferred,
+        "held": found.held,
+        "next_due": found.next_due,
+    }

@@ -1,0 +1,185 @@
+"""One round of sending: claim, join, hand over, record, until nothing is due or the time is up.
+
+For each mail one commit marks it as handed over (and records the one before it) before the relay may
+see it. So whatever kills this process, at most the one mail on the wire is in doubt, and its row says so.
+"""
+
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from threading import Event
+from time import monotonic
+from typing import TypeVar
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session, joinedload
+
+from service import database, ledger, mail, relay, settings, settlement
+from service.address import mask
+from service.leases import Lease
+from service.ledger import Batch
+from service.models import DeliveryKind, Message, Subscription
+from service.settlement import Mail
+from service.smtp import Courier, Envelope, NotBegun, Outcome, Refused, RelayAway, relay_of
+
+log = structlog.get_logger()
+
+ROUND = 5.0
+"""Seconds in a round: then others get their turn."""
+
+BATCH = 100
+"""Mails in a claim."""
+
+stopping = Event()
+"""Set when this process is asked to end: the mail on the wire is finished, nothing new is begun."""
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Round:
+    """How many mails got an answer; `again` where more is due now."""
+
+    sent: int
+    again: bool
+
+
+def deliver(dispatch_id: int | None) -> Round:
+    """Send what is due of a dispatch (None: confirmations, notices, tests) for one round."""
+    until = monotonic() + ROUND
+    config = settings.current()
+    sent = 0
+    with Courier(relay_of(config.relay, timeout=config.smtp_timeout, helo=config.domain)) as courier:
+        while not stopping.is_set():
+            if monotonic() >= until:
+                return Round(sent, again=True)
+            read_at = monotonic()
+            batch = insist(partial(_claim, dispatch_id))
+            if batch is None:
+                break
+            with Lease(batch.claim_id, read_at) as lease:
+                through = Sending(courier, batch, lease, dispatch_id).run(until)
+            sent += through.sent
+            if not through.again:
+                break
+    return Round(sent, again=False)
+
+
+def insist(work: Callable[[Session, datetime], Result]) -> Result:
+    """Do work in a transaction of its own, again while the database is away, for as long as a lease."""
+    until = monotonic() + settings.current().lease
+    while True:
+        try:
+            with database.transaction() as session:
+                return work(session, database.now(session))
+        except DBAPIError as error:
+            if not database.is_away(error) or monotonic() > until:
+                raise
+            Event().wait(0.2)
+
+
+def _claim(dispatch_id: int | None, session: Session, now: datetime) -> Batch | None:
+    if not relay.may_try(session, now):
+        return None
+    batch = ledger.claim(session, dispatch_id, f"{socket.gethostname()}:{os.getpid()}", now, BATCH)
+    if batch is None and dispatch_id is not None:
+        settlement.finish(session, dispatch_id, now)
+    return batch
+
+
+class Sending:
+    """The mails of one claim on their way through one courier."""
+
+    def __init__(self, courier: Courier, batch: Batch, lease: Lease, dispatch_id: int | None) -> None:
+        self.courier = courier
+        self.batch = batch
+        self.lease = lease
+        self.answered: tuple[Mail, Outcome] | None = None
+        self.sent = 0
+        self.messages = _messages(dispatch_id)
+
+    def run(self, until: float) -> Round:
+        """Send the claim's mails until the monotonic time is up; let go of the rest."""
+        again = True
+        try:
+            for one in self.batch.mails:
+                if stopping.is_set() or monotonic() >= until or not self.lease.alive():
+                    break
+                if insist(partial(self._begin, one)) and not self._send(one):
+                    again = False
+                    break
+        finally:
+            insist(self._end)
+        return Round(self.sent, again=again)
+
+    def _begin(self, one: Mail, session: Session, now: datetime) -> bool:
+        """Record the mail before and mark this one as handed over, in one transaction."""
+        self._record(session, now)
+        return ledger.hand_over(session, self.batch.claim_id, one, now)
+
+    def _end(self, session: Session, now: datetime) -> None:
+        self._record(session, now)
+        ledger.close(session, self.batch.claim_id)
+
+    def _record(self, session: Session, now: datetime) -> None:
+        if self.answered is not None:
+            one, outcome = self.answered
+            settlement.record(session, self.batch.claim_id, one, outcome, now)
+            if self.sent == 1:
+                relay.back(session)
+
+    def _send(self, one: Mail) -> bool:
+        """Hand one mail to the relay; False where the relay is away or the lease over, so that sending stops."""
+        self.answered = None
+        answer = self._hand_to_relay(one)
+        if isinstance(answer, RelayAway):
+            words = mask(answer.words, one.address or "")
+            log.warning("relay unreachable", words=words)
+            insist(lambda session, now: self._relay_away(session, one, words, answer, now))
+            return False
+        if isinstance(answer, NotBegun):
+            insist(lambda session, now: ledger.take_back(session, self.batch.claim_id, one, now))
+            return False
+        self.answered = (one, answer)
+        self.sent += 1
+        return True
+
+    def _hand_to_relay(self, one: Mail) -> Outcome | RelayAway | NotBegun:
+        try:
+            envelope = self._envelope(one)
+        except Exception:  # one mail that cannot be made must not stop the others
+            log.exception("mail could not be made", delivery=one.id)
+            return Refused(False, 451, "4.3.0 this mail could not be made; the log says why")
+        return self.courier.send(envelope, self.lease.alive)
+
+    def _relay_away(self, session: Session, one: Mail, words: str, answer: RelayAway, now: datetime) -> None:
+        relay.away(session, words, now)
+        due_at = now + relay.RETRY if answer.on_wire else now  # so that others go first next time
+        ledger.take_back(session, self.batch.claim_id, one, due_at)
+
+    def _envelope(self, one: Mail) -> Envelope:
+        address = one.address or ""
+        if one.kind is DeliveryKind.RELEASE:
+            message = self.messages.get(one.language) or next(iter(self.messages.values()))
+            content = mail.join(
+                message.content, address=address, public_id=one.public_id, leave_token=one.leave_token
+            )
+            return Envelope(message.sender, address, content)
+        compose = mail.confirmation if one.kind is DeliveryKind.CONFIRMATION else mail.notice
+        with database.reading() as session:
+            follower = session.get_one(Subscription, one.subscription_id, options=[joinedload(Subscription.newsroom)])
+            made = compose(follower.newsroom, follower, one.public_id, database.now(session))
+        return Envelope(made.sender, address, made.content)
+
+
+def _messages(dispatch_id: int | None) -> dict[str, Message]:
+    if dispatch_id is None:
+        return {}
+    with database.reading() as session:
+        found = session.scalars(select(Message).where(Message.dispatch_id == dispatch_id).order_by(Message.id))
+        return {message.language: message for message in found}

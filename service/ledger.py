@@ -1,0 +1,195 @@
+"""The ledger of mails: enter, expand, claim, hand over. With settlement.py the only writer of deliveries.
+
+Every change is an UPDATE that names the state it expects, so that doing it twice changes nothing.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import ColumnElement, Update, and_, bindparam, case, exists, insert, literal, or_, select, update
+from sqlalchemy.orm import Session
+
+from service import settings
+from service.database import random_id
+from service.models import (
+    DUE,
+    Claim,
+    Delivery,
+    DeliveryKind,
+    DeliveryState,
+    Dispatch,
+    DispatchState,
+    Release,
+    Subscription,
+    SubscriptionState,
+)
+from service.settlement import Mail, count, finish, let_go, skip, touched
+from service.suppressions import covers
+
+S = DeliveryState
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one claim holds."""
+
+    claim_id: int
+    mails: list[Mail]
+
+
+def enter(session: Session, kind: DeliveryKind, subscription_id: int, now: datetime) -> None:
+    """Enter one mail outside any dispatch, due at once."""
+    session.execute(
+        insert(Delivery).values(
+            public_id=random_id(), kind=kind, subscription_id=subscription_id, state=S.QUEUED, due_at=now, created_at=now
+        )
+    )
+
+
+def expand(session: Session, dispatch_id: int, now: datetime) -> bool:
+    """Enter a mail for everyone who followed at the moment of publishing; True where this call did it."""
+    begun = update(Dispatch).where(Dispatch.id == dispatch_id, Dispatch.state == DispatchState.EXPANDING)
+    if touched(session, begun.values(state=DispatchState.SENDING, started_at=now)) == 0:
+        return False
+    at = select(Dispatch.created_at).where(Dispatch.id == dispatch_id).scalar_subquery()
+    newsroom = select(Release.newsroom_id).join(Dispatch).where(Dispatch.id == dispatch_id).scalar_subquery()
+    may = and_(
+        Subscription.state == SubscriptionState.CONFIRMED,
+        ~covers(Subscription.address_hash, Subscription.newsroom_id, literal(now, Delivery.due_at.type)),
+    )
+    values: dict[str, ColumnElement[Any]] = {
+        "public_id": random_id(),
+        "kind": literal(DeliveryKind.RELEASE, Delivery.kind.type),
+        "dispatch_id": literal(dispatch_id),
+        "subscription_id": Subscription.id.expression,
+        "state": case((may, literal(S.QUEUED, Delivery.state.type)), else_=literal(S.SKIPPED, Delivery.state.type)),
+        "due_at": literal(now, Delivery.due_at.type),
+        "created_at": literal(now, Delivery.created_at.type),
+        "settled_at": case((may, None), else_=literal(now, Delivery.settled_at.type)),
+        "held": literal(False),
+        "attempts": literal(0),
+        "uncertain_events": literal(0),
+    }
+    followers = select(*values.values()).where(
+        Subscription.newsroom_id == newsroom,
+        Subscription.confirmed_at <= at,
+        or_(Subscription.ended_at.is_(None), Subscription.ended_at > at),
+    )
+    entering = insert(Delivery).from_select(list(values), followers, include_defaults=False)
+    entered = session.execute(entering, execution_options={"preserve_rowcount": True})  # psycopg's is -1 without
+    touched(session, update(Dispatch).where(Dispatch.id == dispatch_id).values(recipients=count(entered)))
+    finish(session, dispatch_id, now)
+    return True
+
+
+def claim(session: Session, dispatch_id: int | None, worker: str, now: datetime, size: int) -> Batch | None:
+    """Take hold of up to `size` due mails of a dispatch (None: confirmations, notices, tests); None: nothing due."""
+    held = Claim(
+        queue="confirmations" if dispatch_id is None else "dispatches", dispatch_id=dispatch_id, worker=worker,
+        claimed_at=now, lease_until=now + _lease(),
+    )
+    session.add(held)
+    session.flush()
+    due = select(Delivery.id).where(_lane(dispatch_id), DUE, Delivery.due_at <= now)
+    due = due.order_by(Delivery.due_at, Delivery.id).limit(size).with_for_update(skip_locked=True)
+    taken = update(Delivery).where(Delivery.id.in_(due.scalar_subquery()), DUE)
+    if touched(session, taken.values(state=S.CLAIMED, claim_id=held.id, handed_over_at=None)) == 0:
+        session.delete(held)
+        return None
+    return Batch(held.id, _mails(session, held.id))
+
+
+def _lane(dispatch_id: int | None) -> ColumnElement[bool]:
+    if dispatch_id is None:
+        return Delivery.dispatch_id.is_(None)
+    sending = exists().where(Dispatch.id == dispatch_id, Dispatch.state == DispatchState.SENDING)
+    return and_(Delivery.dispatch_id == dispatch_id, sending)
+
+
+def _mails(session: Session, claim_id: int) -> list[Mail]:
+    rows = session.execute(
+        select(
+            Delivery.id, Delivery.public_id, Delivery.kind, Delivery.subscription_id, Delivery.attempts,
+            Subscription.address, Subscription.leave_token, Subscription.language,
+        )
+        .join(Subscription, Subscription.id == Delivery.subscription_id)
+        .where(Delivery.claim_id == claim_id, Delivery.state == S.CLAIMED)
+        .order_by(Delivery.id)
+    )
+    return [Mail(*row) for row in rows]
+
+
+def renew(session: Session, claim_id: int, now: datetime) -> bool:
+    """Prolong a claim's lease; False where it has been settled by somebody else."""
+    alive = update(Claim).where(Claim.id == claim_id, Claim.closed.is_(False))
+    return touched(session, alive.values(lease_until=now + _lease())) == 1
+
+
+def hand_over(session: Session, claim_id: int, mail: Mail, now: datetime) -> bool:
+    """Mark a mail as about to be sent, if it still may be: claim alive, follower there, dispatch sending.
+
+    Commit it before the relay may see the mail. Where it may not go, the row is skipped or goes back.
+    """
+    mine = {"its_id": mail.id, "its_claim": claim_id, "at": now}
+    if count(session.execute(_begin(mail.kind), mine)) == 1:
+        return True
+    mine_still = (Delivery.id == mail.id, Delivery.claim_id == claim_id, Delivery.state == S.CLAIMED)
+    stopped = exists().where(Dispatch.id == Delivery.dispatch_id, Dispatch.state == DispatchState.CANCELLED)
+    unwelcome = or_(~_welcome(mail.kind, literal(now, Delivery.due_at.type)), stopped)
+    touched(session, skip(now).where(*mine_still, unwelcome))
+    touched(session, update(Delivery).where(*mine_still).values(state=S.QUEUED, handed_over_at=None))
+    return False
+
+
+@lru_cache
+def _begin(kind: DeliveryKind) -> Update:
+    """The statement of hand_over, made once: it runs for each mail."""
+    now = bindparam("at", type_=Delivery.due_at.type)
+    claim_id = bindparam("its_claim", type_=Delivery.claim_id.type)
+    mine = and_(Delivery.id == bindparam("its_id"), Delivery.claim_id == claim_id, Delivery.state == S.CLAIMED)
+    alive = exists().where(Claim.id == claim_id, Claim.closed.is_(False), Claim.lease_until > now)
+    begun = update(Delivery).where(mine, alive, _welcome(kind, now), _sending()).values(handed_over_at=now)
+    return begun.execution_options(synchronize_session=False)
+
+
+def _welcome(kind: DeliveryKind, now: ColumnElement[datetime]) -> ColumnElement[bool]:
+    """SQL: the subscription is in the state that this kind of mail needs."""
+    if kind is DeliveryKind.CONFIRMATION:
+        wanted = and_(Subscription.state == SubscriptionState.PENDING, Subscription.expires_at > now)
+    else:
+        wanted = Subscription.state == SubscriptionState.CONFIRMED
+    if kind is DeliveryKind.RELEASE:
+        wanted = and_(wanted, ~covers(Subscription.address_hash, Subscription.newsroom_id, now))
+    return exists().where(Subscription.id == Delivery.subscription_id, wanted)
+
+
+def _sending() -> ColumnElement[bool]:
+    going = exists().where(Dispatch.id == Delivery.dispatch_id, Dispatch.state == DispatchState.SENDING)
+    return or_(Delivery.dispatch_id.is_(None), going)
+
+
+def take_back(session: Session, claim_id: int, mail: Mail, due_at: datetime) -> None:
+    """Put a mail back of which the relay has heard nothing that counts: no attempt is burnt."""
+    mine = update(Delivery).where(Delivery.id == mail.id, Delivery.claim_id == claim_id, Delivery.state == S.CLAIMED)
+    touched(session, mine.values(state=S.QUEUED, handed_over_at=None, due_at=due_at))
+
+
+def close(session: Session, claim_id: int) -> None:
+    """Let go of a claim: what it never handed over is due again."""
+    open_claim = update(Claim).where(Claim.id == claim_id, Claim.closed.is_(False))
+    if touched(session, open_claim.values(closed=True)) == 1:
+        touched(session, let_go(Delivery.claim_id == claim_id))
+
+
+def skip_subscription(session: Session, subscription_id: int, now: datetime) -> None:
+    """Skip whatever still waits for a follower who has left; what is claimed is skipped before it is handed over."""
+    waiting = Delivery.state.in_((S.QUEUED, S.DEFERRED))
+    touched(session, skip(now).where(Delivery.subscription_id == subscription_id, waiting))
+
+
+def _lease() -> timedelta:
+    return timedelta(seconds=settings.current().lease)
+
+

@@ -1,0 +1,272 @@
+"""Releases: read from a file, published once, shown, withdrawn."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import PurePath
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from sqlalchemy import ColumnElement, and_, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session, joinedload
+
+from service import mail, settlement
+from service.files import ContactFields, Fields, Line, Prose, parse_yaml, split_front_matter
+from service.models import Dispatch, DispatchState, Kind, Message, Newsroom, Release, ReleaseState, Version
+
+LANGUAGES = ("sv", "fi", "en")
+
+
+def _slug(value: str) -> str:
+    if value and not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", value):
+        raise ValueError("use a-z, 0-9 and single hyphens")
+    return value
+
+
+def _language(value: str) -> str:
+    if value and value not in LANGUAGES:
+        raise ValueError(f"it must be one of {', '.join(LANGUAGES)}")
+    return value
+
+
+def _kind(value: str) -> str:
+    if value not in list(Kind):
+        raise ValueError(f"it must be one of {', '.join(Kind)}")
+    return value
+
+
+class ReleaseFile(Fields):
+    """A release as its front matter and body say; its content is these fields, whatever the file looks like."""
+
+    newsroom: Line = ""
+    slug: Annotated[str, StringConstraints(max_length=120), AfterValidator(_slug)] = ""
+    language: Annotated[str, AfterValidator(_language)] = ""
+    kind: Annotated[str, AfterValidator(_kind)] = Kind.PRESS_RELEASE.value
+    headline: Annotated[Line, StringConstraints(min_length=1, max_length=300)]
+    lead: Annotated[Prose, StringConstraints(max_length=5000)] = ""
+    keywords: Annotated[list[Annotated[Line, StringConstraints(min_length=1, max_length=100)]], Field(max_length=30)] = []
+    contacts: Annotated[list[ContactFields], Field(max_length=20)] = []
+    date: Line = ""
+    body: Prose = ""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not (self.lead or self.body):
+            raise ValueError("the release has neither lead nor body")
+        return self
+
+
+class PublishError(Exception):
+    """Why a release was not published, in one line; nothing was changed."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A release with the version that readers see."""
+
+    release: Release
+    version: Version
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What publishing gave: `made` is False where the same content was there before."""
+
+    release: Release
+    dispatch: Dispatch | None
+    made: bool
+
+
+def parse_file(text: str, name: str) -> ReleaseFile:
+    """Return a release file's fields, the slug from the file's stem where none is given; raise FileError."""
+    front, body = split_front_matter(text, name)
+    file = parse_yaml(ReleaseFile, front, name, body=body)
+    return file if file.slug else file.model_copy(update={"slug": slug_of(PurePath(name).stem)})
+
+
+def slug_of(text: str) -> str:
+    """Return a text as a slug: a-z, 0-9 and single hyphens, å and ä as a, ö as o."""
+    plain = unicodedata.normalize("NFKD", text.casefold()).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:120].strip("-") or "release"
+
+
+def publish(
+    session: Session, newsroom: Newsroom, file: ReleaseFile, now: datetime,
+    *, at: datetime | None = None, date: datetime | None = None, mailed: bool = True,
+) -> Publication:
+    """Publish a release once, now or `at` a time; the same content again gives what is there. Raise PublishError.
+
+    `date` is when an old release was published elsewhere; it needs `mailed=False`.
+    """
+    created = _create(session, newsroom, file, now, mailed=mailed)
+    release = session.scalars(
+        select(Release).where(Release.newsroom_id == newsroom.id, Release.slug == file.slug).with_for_update()
+    ).one()
+    if not created:
+        return _repeat(session, newsroom, release, file)
+    session.add(_version(release, newsroom, file, now))
+    session.flush()
+    if at is None:
+        _publish_now(session, release, date or now, now, from_state=ReleaseState.DRAFT)
+    else:
+        release.state, release.publish_at = ReleaseState.SCHEDULED, at
+        session.flush()
+        as_then = Release(slug=release.slug, kind=release.kind, published_at=at)
+        mail.compile_release(newsroom, as_then, _current(session, release))  # a template error must show now
+    return Publication(release, dispatch_of(session, release), made=True)
+
+
+def _create(session: Session, newsroom: Newsroom, file: ReleaseFile, now: datetime, *, mailed: bool) -> bool:
+    """Make the release's row; False where there is one, also when another process makes it this very moment."""
+    new = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    made = new(Release).values(
+        newsroom_id=newsroom.id, slug=file.slug, kind=Kind(file.kind), state=ReleaseState.DRAFT, version=1,
+        mailed=mailed, created_at=now,
+    )
+    once = made.on_conflict_do_nothing(index_elements=["newsroom_id", "slug"]).returning(Release.id)
+    return session.execute(once).first() is not None
+
+
+def _version(release: Release, newsroom: Newsroom, file: ReleaseFile, now: datetime) -> Version:
+    return Version(
+        release_id=release.id, number=1, language=file.language or newsroom.language, headline=file.headline,
+        lead=file.lead, body=file.body, keywords=file.keywords, created_at=now,
+        contacts=[contact.model_dump() for contact in file.contacts],
+    )
+
+
+def _repeat(session: Session, newsroom: Newsroom, release: Release, file: ReleaseFile) -> Publication:
+    name = f"{newsroom.slug}/{release.slug}"
+    if release.state is ReleaseState.WITHDRAWN:
+        raise PublishError(f"{name} was withdrawn; publish it anew under another slug")
+    kept = _current(session, release)
+    wanted = _version(release, newsroom, file, kept.created_at)
+    fields = ("language", "headline", "lead", "body", "keywords", "contacts")
+    if release.kind != file.kind or any(getattr(kept, field) != getattr(wanted, field) for field in fields):
+        raise PublishError(f"{name} is already published with other content; use `release correct`")
+    return Publication(release, dispatch_of(session, release), made=False)
+
+
+def _publish_now(
+    session: Session, release: Release, published_at: datetime, now: datetime, *, from_state: ReleaseState
+) -> bool:
+    """Publish by one conditional UPDATE, with the dispatch and its compiled mail in the same transaction."""
+    done = session.execute(
+        update(Release)
+        .where(Release.id == release.id, Release.state == from_state)
+        .values(state=ReleaseState.PUBLISHED, published_at=published_at)
+        .returning(Release.id)
+    )
+    if done.first() is None:
+        return False
+    session.refresh(release)
+    if release.mailed:
+        _dispatch(session, release, now)
+    return True
+
+
+def _dispatch(session: Session, release: Release, now: datetime) -> None:
+    version = _current(session, release)
+    compiled = mail.compile_release(release.newsroom, release, version)
+    dispatch = Dispatch(release_id=release.id, version=version.number, state=DispatchState.EXPANDING, created_at=now)
+    session.add(dispatch)
+    session.flush()
+    session.execute(
+        insert(Message).values(
+            dispatch_id=dispatch.id, language=version.language, sender=compiled.sender, content=compiled.content
+        )
+    )
+
+
+def publish_due(session: Session, release_id: int, now: datetime) -> bool:
+    """Publish a scheduled release whose time has come; True where this call did it."""
+    release = session.get(Release, release_id)
+    if release is None or release.publish_at is None or release.publish_at > now:
+        return False
+    return _publish_now(session, release, now, now, from_state=ReleaseState.SCHEDULED)
+
+
+def scheduled(session: Session, now: datetime) -> list[int]:
+    """Return the releases whose time has come."""
+    due = (Release.state == ReleaseState.SCHEDULED, Release.publish_at <= now)
+    return list(session.scalars(select(Release.id).where(*due).order_by(Release.publish_at)))
+
+
+def withdraw(session: Session, release: Release, now: datetime) -> bool:
+    """Take a release off the web and stop its mailing; False where that was done before."""
+    wanted = Release.state.in_((ReleaseState.PUBLISHED, ReleaseState.SCHEDULED))
+    done = session.execute(
+        update(Release)
+        .where(Release.id == release.id, wanted)
+        .values(state=ReleaseState.WITHDRAWN, withdrawn_at=now)
+        .returning(Release.id)
+    )
+    if done.first() is None:
+        return False
+    dispatch = dispatch_of(session, release)
+    if dispatch is not None:
+        settlement.cancel(session, dispatch.id, now)
+    session.refresh(release)
+    return True
+
+
+def dispatch_of(session: Session, release: Release) -> Dispatch | None:
+    """Return the latest dispatch of a release, or None where it is scheduled or not mailed."""
+    return session.scalar(select(Dispatch).where(Dispatch.release_id == release.id).order_by(Dispatch.id.desc()).limit(1))
+
+
+def _current(session: Session, release: Release) -> Version:
+    wanted = (Version.release_id == release.id, Version.number == release.version)
+    return session.scalars(select(Version).where(*wanted)).one()
+
+
+def _shown(newsroom_id: int) -> ColumnElement[bool]:
+    return and_(Release.newsroom_id == newsroom_id, Release.state == ReleaseState.PUBLISHED)
+
+
+def latest(session: Session, newsroom_id: int, limit: int, offset: int = 0) -> list[Published]:
+    """Return a newsroom's published releases, newest first."""
+    rows = session.execute(
+        select(Release, Version)
+        .join(Version, and_(Version.release_id == Release.id, Version.number == Release.version))
+        .where(_shown(newsroom_id))
+        .order_by(Release.published_at.desc(), Release.id.desc())
+        .limit(limit)
+        .offset(offset)
+    )
+    return [Published(release, version) for release, version in rows]
+
+
+def count(session: Session, newsroom_id: int) -> int:
+    """Return how many releases a newsroom has published."""
+    return session.scalar(select(func.count()).select_from(Release).where(_shown(newsroom_id))) or 0
+
+
+def find(session: Session, newsroom_id: int, slug: str) -> Published | None:
+    """Return a release that is published or was withdrawn, or None."""
+    public = Release.state.in_((ReleaseState.PUBLISHED, ReleaseState.WITHDRAWN))
+    release = by_slug(session, newsroom_id, slug, public)
+    if release is None or release.published_at is None:
+        return None
+    return Published(release, _current(session, release))
+
+
+def by_slug(session: Session, newsroom_id: int, slug: str, *where: ColumnElement[bool]) -> Release | None:
+    """Return a release in whatever state, or None."""
+    wanted = select(Release).where(Release.newsroom_id == newsroom_id, Release.slug == slug, *where)
+    return session.scalar(wanted.options(joinedload(Release.newsroom)))
+
+
+def every(session: Session, limit: int = 100) -> list[Published]:
+    """Return the latest releases of all newsrooms in whatever state, newest first."""
+    rows = session.execute(
+        select(Release, Version)
+        .join(Version, and_(Version.release_id == Release.id, Version.number == Release.version))
+        .options(joinedload(Release.newsroom))
+        .order_by(Release.id.desc())
+        .limit(limit)
+    )
+    return [Published(release, version) for release, version in rows]
+

@@ -1,0 +1,162 @@
+"""What becomes of a mail that was handed over: recorded, settled, decided; and the end of a dispatch.
+
+Every change is an UPDATE that names the state it expects, so that doing it twice changes nothing.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import ColumnElement, CursorResult, Update, and_, bindparam, case, exists, func, literal, or_, select, update
+from sqlalchemy.orm import Session
+
+from service import settings
+from service.address import mask
+from service.models import DUE, Claim, Delivery, DeliveryKind, DeliveryState, Dispatch, DispatchState
+from service.smtp import Accepted, Outcome, Refused, Uncertain
+
+S = DeliveryState
+
+
+@dataclass(frozen=True)
+class Mail:
+    """One claimed delivery, as much of it as sending needs. `address` is None once the follower has left."""
+
+    id: int
+    public_id: str
+    kind: DeliveryKind
+    subscription_id: int
+    attempts: int
+    address: str | None
+    leave_token: str
+    language: str
+
+
+def record(session: Session, claim_id: int, mail: Mail, outcome: Outcome, now: datetime) -> None:
+    """Write down what became of a mail that was handed over.
+
+    A late answer still counts after the claim was settled, unless somebody has claimed the row anew.
+    """
+    words = mask(outcome.words, mail.address or "")
+    code = None if isinstance(outcome, Uncertain) else outcome.code
+    mine = {"its_id": mail.id, "its_claim": claim_id}
+    heard: dict[str, Any] = {"attempts": mail.attempts + 1, "reply": words, "reply_code": code}
+    if isinstance(outcome, Accepted):
+        session.execute(_accept(), mine | heard | {"settled_at": now})
+    else:
+        fate = _fate(outcome, mail.attempts, now)
+        session.execute(_mine().values(**heard, **fate).execution_options(synchronize_session=False), mine)
+
+
+def _mine() -> Update:
+    """A handed-over row that nobody has claimed since: settled or not, an answer to it is true."""
+    open_still = Delivery.state.in_((S.CLAIMED, S.DEFERRED, S.UNCERTAIN))
+    its = and_(Delivery.id == bindparam("its_id"), Delivery.claim_id == bindparam("its_claim"))
+    return update(Delivery).where(its, Delivery.handed_over_at.is_not(None), open_still)
+
+
+@lru_cache
+def _accept() -> Update:
+    """The statement of an accepted mail, made once: it runs for each."""
+    heard: dict[str, Any] = {name: bindparam(name) for name in ("attempts", "reply", "reply_code", "settled_at")}
+    return _mine().values(state=S.ACCEPTED, held=False, **heard).execution_options(synchronize_session=False)
+
+
+def _fate(outcome: Refused | Uncertain, attempts: int, now: datetime) -> dict[str, Any]:
+    config = settings.current()
+    again = attempts < len(config.retry_after)
+    later = now + timedelta(seconds=config.retry_after[min(attempts, len(config.retry_after) - 1)])
+    match outcome:
+        case Refused(permanent=False) if again:
+            return {"state": S.DEFERRED, "due_at": later}
+        case Refused():
+            return {"state": _unless_uncertain(S.REFUSED), "settled_at": now}
+        case Uncertain():
+            once_more = again and config.uncertain == "resend"
+            return {
+                "state": S.DEFERRED if once_more else S.UNCERTAIN, "due_at": later, "held": config.uncertain == "hold",
+                "settled_at": None if once_more else now, "uncertain_events": Delivery.uncertain_events + 1,
+            }
+
+
+def _unless_uncertain(state: DeliveryState) -> ColumnElement[DeliveryState]:
+    """SQL: a row that was ever uncertain and cannot go again stays uncertain for good."""
+    uncertain = literal(S.UNCERTAIN, Delivery.state.type)
+    return case((Delivery.uncertain_events > 0, uncertain), else_=literal(state, Delivery.state.type))
+
+
+def let_go(claims: ColumnElement[bool]) -> Update:
+    unsent = update(Delivery).where(claims, Delivery.state == S.CLAIMED, Delivery.handed_over_at.is_(None))
+    return unsent.values(state=S.QUEUED)
+
+
+def settle(session: Session, now: datetime) -> int:
+    """Settle the claims whose lease is over: back to queued, or uncertain where handed over. Return how many."""
+    over = update(Claim).where(Claim.closed.is_(False), Claim.lease_until < now)
+    ids = list(session.scalars(over.values(closed=True).returning(Claim.id)))
+    if not ids:
+        return 0
+    theirs = Delivery.claim_id.in_(ids)
+    touched(session, let_go(theirs))
+    config = settings.current()
+    resend = and_(literal(config.uncertain == "resend"), Delivery.attempts < len(config.retry_after))
+    doubtful = update(Delivery).where(theirs, Delivery.state == S.CLAIMED)
+    touched(session, doubtful.values(
+        state=case((resend, literal(S.DEFERRED, Delivery.state.type)), else_=literal(S.UNCERTAIN, Delivery.state.type)),
+        settled_at=case((resend, None), else_=literal(now, Delivery.settled_at.type)),
+        held=config.uncertain == "hold", due_at=now, attempts=Delivery.attempts + 1,
+        uncertain_events=Delivery.uncertain_events + 1, reply="the worker died before the relay's answer was heard",
+    ))
+    return len(ids)
+
+
+def decide_held(session: Session, dispatch_id: int, now: datetime, *, resend: bool) -> int:
+    """Decide on the uncertain mails that UNCERTAIN=hold keeps: send them again, or leave them uncertain."""
+    held = update(Delivery).where(Delivery.dispatch_id == dispatch_id, Delivery.held.is_(True))
+    again = {"state": S.DEFERRED, "due_at": now, "settled_at": None} if resend else {}
+    decided = touched(session, held.values(held=False, **again))
+    finish(session, dispatch_id, now)
+    return decided
+
+
+def skip(now: datetime) -> Update:
+    return update(Delivery).values(state=_unless_uncertain(S.SKIPPED), settled_at=now)
+
+
+def cancel(session: Session, dispatch_id: int, now: datetime) -> bool:
+    """Stop a dispatch for good: what waits is skipped; False where it had ended."""
+    running = Dispatch.state.not_in((DispatchState.FINISHED, DispatchState.CANCELLED))
+    ended = update(Dispatch).where(Dispatch.id == dispatch_id, running)
+    ended = ended.values(
+        state=DispatchState.CANCELLED, finished_at=now, recipients=func.coalesce(Dispatch.recipients, 0)
+    )
+    if touched(session, ended) == 0:
+        return False
+    touched(session, skip(now).where(Delivery.dispatch_id == dispatch_id, DUE))
+    return True
+
+
+def skip_cancelled(session: Session, now: datetime) -> None:
+    """Skip what came back to a dispatch after it was cancelled: claims let go of, transient refusals."""
+    cancelled = select(Dispatch.id).where(Dispatch.state == DispatchState.CANCELLED)
+    touched(session, skip(now).where(DUE, Delivery.dispatch_id.in_(cancelled)))
+
+
+def finish(session: Session, dispatch_id: int, now: datetime) -> bool:
+    """Call a dispatch finished if nothing is pending and nothing held; True where this call did it."""
+    pending = exists().where(
+        Delivery.dispatch_id == dispatch_id,
+        or_(Delivery.state.in_((S.QUEUED, S.CLAIMED, S.DEFERRED)), Delivery.held.is_(True)),
+    )
+    done = update(Dispatch).where(Dispatch.id == dispatch_id, Dispatch.state == DispatchState.SENDING, ~pending)
+    return touched(session, done.values(state=DispatchState.FINISHED, finished_at=now)) == 1
+
+
+def touched(session: Session, statement: Update) -> int:
+    return count(session.execute(statement.execution_options(synchronize_session=False)))
+
+
+def count(result: Any) -> int:
+    assert isinstance(result, CursorResult)  # noqa: S101 - what an INSERT or UPDATE gives
+    return result.rowcount

@@ -1,0 +1,50 @@
+"""Tokens: stored ones for leaving, signed ones for confirming."""
+
+import hashlib
+import re
+import secrets
+
+from itsdangerous import BadData, URLSafeSerializer
+from itsdangerous.encoding import base64_decode, base64_encode
+
+from service import settings
+
+LEAVE_LENGTH = 22
+"""Characters in a leave token: 128 random bits in base64url, one length so that they fit a compiled message."""
+
+
+def new_leave_token() -> str:
+    """Return a fresh leave token."""
+    return secrets.token_urlsafe(16)
+
+
+def is_leave_token(token: str) -> bool:
+    """Tell whether a text has the form of a leave token."""
+    return re.fullmatch(rf"[A-Za-z0-9_-]{{{LEAVE_LENGTH}}}", token) is not None
+
+
+def confirm_token(subscription_id: int) -> str:
+    """Return the signed token of a confirm link; how long it is good for stands in the subscription's row."""
+    return _confirm().dumps(subscription_id)
+
+
+def read_confirm_token(token: str) -> int | None:
+    """Return the subscription's id, or None for a token that we did not make for this purpose."""
+    try:
+        found = _confirm().loads(token) if _is_canonical(token) else None
+    except (BadData, UnicodeError):
+        return None
+    return found if isinstance(found, int) else None
+
+
+def _is_canonical(token: str) -> bool:
+    """Tell whether the signature is written the one way: base64 leaves unused bits, which could be changed."""
+    signature = token.rpartition(".")[2]
+    return base64_encode(base64_decode(signature)).decode() == signature
+
+
+def _confirm() -> URLSafeSerializer:
+    keys = settings.current().secret_keys
+    signer = {"digest_method": hashlib.sha256}
+    oldest_first = list(reversed(keys))  # itsdangerous signs with the last
+    return URLSafeSerializer(oldest_first, salt="utskick.confirm", signer_kwargs=signer)

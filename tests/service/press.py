@@ -1,0 +1,177 @@
+"""A press room, followers and dispatches straight through the domain functions, each in a transaction of its own."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Barrier
+from typing import Any, TypeVar
+
+import pytest
+from sqlalchemy import inspect, text
+from sqlalchemy.orm import Session
+
+from service import address, books, database, ledger, newsrooms, releases, settings, subscriptions, tokens
+from service.ledger import Batch
+from service.models import Newsroom, Subscription
+from service.releases import Publication
+from service.settlement import Mail
+from service.subscriptions import ConsentShown
+
+TWIN = Path(__file__).parents[1] / "twin"
+START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+CONSENT = ConsentShown(text="Bara pressmeddelanden.", version="1", page="/asele-strand", language="sv")
+RELEASE = "---\nheadline: {headline}\nkeywords: [bad]\n---\n\n{body}\n"
+
+Result = TypeVar("Result")
+
+
+def after(seconds: float = 0, **more: float) -> datetime:
+    """Return a moment after the beginning."""
+    return START + timedelta(seconds=seconds, **more)
+
+
+def configure(monkeypatch: pytest.MonkeyPatch, **values: object) -> None:
+    """Set what an operator would set."""
+    for name, value in values.items():
+        monkeypatch.setenv(f"UTSKICK_{name}".upper(), str(value))
+    settings.current.cache_clear()
+
+
+def do(work: Callable[..., Result], *args: Any, **named: Any) -> Result:
+    """Do one thing in a transaction of its own."""
+    with database.transaction() as session:
+        return work(session, *args, **named)
+
+
+def at_once(count: int, work: Callable[[int], Result]) -> list[Result]:
+    """Do something in several threads at the same moment."""
+    barrier = Barrier(count)
+
+    def one(number: int) -> Result:
+        barrier.wait(10)
+        return work(number)
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(one, range(count)))
+
+
+def rows(sql: str, **values: Any) -> list[Any]:
+    """Read rows: plain values where there is one column."""
+    with database.reading() as session:
+        found = session.execute(text(sql), values).all()
+    return [row[0] if len(row) == 1 else tuple(row) for row in found]
+
+
+def one(sql: str, **values: Any) -> Any:
+    """Read the only row."""
+    (found,) = rows(sql, **values)
+    return found
+
+
+def write(sql: str, **values: Any) -> None:
+    """Change rows behind the service's back."""
+    with database.transaction() as session:
+        session.execute(text(sql), values)
+
+
+def everything() -> dict[str, list[tuple[Any, ...]]]:
+    """Return every row of every table."""
+    with database.reading() as session:
+        names = inspect(session.connection()).get_table_names()
+        return {name: sorted(map(tuple, session.execute(text(f"SELECT * FROM {name}"))), key=repr) for name in names}
+
+
+def room(slug: str = "asele-strand", **fields: str) -> Newsroom:
+    """Make a newsroom."""
+    lines = {"slug": slug, "name": "Åsele strands kommun", "language": "sv", "timezone": "Europe/Stockholm", **fields}
+    written = "".join(f"{key}: {value}\n" for key, value in lines.items())
+    return do(newsrooms.load, newsrooms.parse_file(written, f"{slug}.yaml"), START)
+
+
+def follow(newsroom: Newsroom, email: str, now: datetime = START) -> None:
+    """Ask to follow, as the follow box does."""
+    do(subscriptions.subscribe, newsroom, address.parse(email), CONSENT, now)
+
+
+def subscription(email: str, newsroom: Newsroom) -> Subscription:
+    """Return the living subscription of an address."""
+
+    def find(session: Session) -> Subscription:
+        found = session.query(Subscription).filter_by(newsroom_id=newsroom.id, address_hash=address.hash_of(email))
+        return found.one()
+
+    return do(find)
+
+
+def link(email: str, newsroom: Newsroom) -> str:
+    """Return the token of the confirm link."""
+    return tokens.confirm_token(subscription(email, newsroom).id)
+
+
+def followers(newsroom: Newsroom, *emails: str, now: datetime = START) -> None:
+    """Enter followers as confirmed."""
+    do(subscriptions.import_addresses, newsroom, [address.parse(email) for email in emails], CONSENT, now)
+
+
+def crowd(newsroom: Newsroom, count: int) -> list[str]:
+    """Enter so many followers as confirmed and return their addresses."""
+    emails = [f"crowd-{number:03}@example.org" for number in range(count)]
+    followers(newsroom, *emails)
+    return emails
+
+
+def leave(email: str, newsroom: Newsroom, now: datetime = START) -> None:
+    """Leave by the link."""
+    do(subscriptions.leave, subscription(email, newsroom).leave_token, now)
+
+
+def release_file(name: str = "badet.md", headline: str = "Badet öppnar", body: str = "Välkommen.") -> Any:
+    """Return a parsed release."""
+    return releases.parse_file(RELEASE.format(headline=headline, body=body), name)
+
+
+def publish(newsroom: Newsroom, name: str = "badet.md", now: datetime = START, **options: Any) -> Publication:
+    """Publish a release."""
+    return do(releases.publish, newsroom, release_file(name), now, **options)
+
+
+def dispatched(newsroom: Newsroom, name: str = "badet.md", now: datetime = START) -> int:
+    """Publish a release, expand its dispatch and return its number."""
+    made = publish(newsroom, name, now).dispatch
+    assert made is not None
+    assert do(ledger.expand, made.id, now)
+    return made.id
+
+
+def claim(dispatch: int | None, now: datetime = START, size: int = 100) -> Batch:
+    """Claim mails that are due."""
+    batch = do(ledger.claim, dispatch, "test", now, size)
+    assert batch is not None
+    return batch
+
+
+def hand_over(batch: Batch, mail: Mail, now: datetime = START) -> bool:
+    """Mark a mail as about to be sent."""
+    return do(ledger.hand_over, batch.claim_id, mail, now)
+
+
+def on_the_wire(dispatch: int, now: datetime = START) -> tuple[Batch, Mail]:
+    """Claim one mail and mark it as about to be sent."""
+    batch = claim(dispatch, now, 1)
+    assert hand_over(batch, batch.mails[0], now)
+    return batch, batch.mails[0]
+
+
+def the_books(dispatch: int) -> books.Books:
+    """Return a dispatch's books, which balance."""
+    with database.reading() as session:
+        found = books.of(session, dispatch)
+    assert found is not None
+    assert found.balanced, found
+    return found
+
+
+def state(mail: Mail) -> str:
+    """Return the state of a delivery."""
+    return str(one("SELECT state FROM deliveries WHERE id = :id", id=mail.id))

@@ -1,0 +1,1 @@
+"""What Celery runs: a few lines each, on top of service."""

@@ -1,0 +1,53 @@
+"""The Celery app that workers and beat load; a wrong setting ends the start with one clear line."""
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+from celery import Celery
+from celery.signals import beat_init, setup_logging, worker_init, worker_shutting_down
+from sqlalchemy.exc import DBAPIError
+
+from service import broker, database, delivering, settings
+
+
+def _load() -> Celery:
+    try:
+        config = settings.current()
+        if not config.broker:
+            raise settings.SettingsError("UTSKICK_BROKER_URL is needed (only `utskick up` and `demo` start one)")
+        _ = config.relay, config.secret_keys, config.address_hash_key
+    except settings.SettingsError as error:
+        sys.exit(f"utskick: {error}")
+    app = broker.app()
+    app.conf.imports = ("workers.expand", "workers.deliver", "workers.sweep")
+    return app
+
+
+app = _load()
+
+
+@setup_logging.connect  # type: ignore[untyped-decorator]
+def _log_plainly(loglevel: int = logging.WARNING, **_: Any) -> None:
+    """Log lines, not Celery's banner: an operator reads them beside the other processes'."""
+    logging.basicConfig(level=loglevel, format="%(levelname)s %(name)s: %(message)s")
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
+
+
+@worker_init.connect  # type: ignore[untyped-decorator]
+@beat_init.connect  # type: ignore[untyped-decorator]
+def _check_schema(**_: Any) -> None:
+    try:
+        database.check_schema()
+    except database.PendingMigrations as error:
+        sys.exit(f"utskick: {error}")
+    except DBAPIError as error:
+        if not database.is_away(error):
+            raise
+        structlog.get_logger().warning("database away; the work waits for it")
+
+
+@worker_shutting_down.connect  # type: ignore[untyped-decorator]
+def _stop_softly(**_: Any) -> None:
+    delivering.stopping.set()

@@ -1,0 +1,21 @@
+"""The tasks that send what is due, a round at a time."""
+
+from service import broker, delivering
+from workers.app import app
+from workers.quiet import quietly
+
+
+@app.task(name=broker.DELIVER)  # type: ignore[untyped-decorator]
+def deliver(dispatch_id: int) -> None:
+    """Send a dispatch's mail for one round, and ring for the next where more is due."""
+    with quietly(broker.DELIVER):
+        if delivering.deliver(dispatch_id).again:
+            broker.ring(broker.DELIVER, dispatch_id)
+
+
+@app.task(name=broker.CONFIRM)  # type: ignore[untyped-decorator]
+def confirm() -> None:
+    """Send confirmations, notices and tests for one round, and ring for the next where more is due."""
+    with quietly(broker.CONFIRM):
+        if delivering.deliver(None).again:
+            broker.ring(broker.CONFIRM)

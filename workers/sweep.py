@@ -1,0 +1,57 @@
+"""The task that finds what has no bell: due mail, dead claims, scheduled releases. Any number may run."""
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from service import books, broker, database, releases, settlement, subscriptions
+from service.models import DispatchState
+from workers.app import app
+from workers.quiet import quietly
+
+log = structlog.get_logger()
+
+
+@app.task(name=broker.SWEEP_ROUND)  # type: ignore[untyped-decorator]
+def sweep() -> None:
+    """Publish, settle, finish and forget what is due, then ring for what waits."""
+    with quietly(broker.SWEEP_ROUND):
+        _publish()
+        _settle()
+        _ring()
+
+
+def _publish() -> None:
+    with database.reading() as session:
+        due = releases.scheduled(session, database.now(session))
+    for number in due:
+        try:
+            with database.transaction() as session:
+                releases.publish_due(session, number, database.now(session))
+        except DBAPIError:
+            raise
+        except Exception:  # one release that cannot be published must not hold up the others
+            log.exception("a scheduled release could not be published", release=number)
+
+
+def _settle() -> None:
+    with database.transaction() as session:
+        now = database.now(session)
+        settlement.settle(session, now)
+        settlement.skip_cancelled(session, now)
+        for dispatch_id in books.dispatches_in(session, DispatchState.SENDING):
+            settlement.finish(session, dispatch_id, now)
+        subscriptions.expire(session, now)
+
+
+def _ring() -> None:
+    with database.reading() as session:
+        now = database.now(session)
+        expanding = books.dispatches_in(session, DispatchState.EXPANDING)
+        sending = books.due_dispatches(session, now)
+        confirmations = books.due_confirmations(session, now)
+    for dispatch_id in expanding:
+        broker.ring(broker.EXPAND, dispatch_id)
+    for dispatch_id in sending:
+        broker.ring(broker.DELIVER, dispatch_id)
+    if confirmations:
+        broker.ring(broker.CONFIRM)

@@ -11,7 +11,7 @@ LOCK := $(VENV)/lock/bin/uv pip compile --universal --python-version 3.11 --gene
 	--no-header --no-annotate --quiet $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lock
+.PHONY: help run test check bench lock
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' Makefile
@@ -28,6 +28,9 @@ check: $(VENV)/tested ## style, types, layers, and models against migrations
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.schema
+
+bench: $(VENV)/tested ## mails a second and memory on the embedded default, beside a naive sender
+	@$(BIN)/python -m benchmarks.embedded $(ARGS)
 
 lock: $(VENV)/lock ## make the lock files again from pyproject.toml
 	$(LOCK) pyproject.toml -o requirements.lock

@@ -6,10 +6,10 @@ from alembic import context
 from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import Connection
 
-from service import database, settings
-from service.models import Base, UTCDateTime
+from service import database, models, settings
+from service.columns import UTCDateTime
 
-target_metadata = Base.metadata
+target_metadata = models.Newsroom.metadata
 
 
 def render_item(kind: str, item: Any, _context: AutogenContext) -> str | Literal[False]:
@@ -39,7 +39,7 @@ def main() -> None:
             return
         # Recreating a table deletes its children while foreign keys are on; the pragma is a no-op inside a transaction.
         raw = connection.connection.driver_connection
-        assert raw is not None
+        assert raw is not None  # noqa: S101 - it has just been opened
         raw.execute("PRAGMA foreign_keys=OFF")
         try:
             run(connection)

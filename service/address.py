@@ -42,7 +42,10 @@ def parse(raw: str) -> Address:
     config = settings.current()
     try:
         checked = validate_email(
-            found, allow_smtputf8=True, check_deliverability=config.check_dns, allow_display_name=False,
+            found,
+            allow_smtputf8=True,
+            check_deliverability=config.check_dns,
+            allow_display_name=False,
             test_environment=not config.check_dns,
         )
     except EmailUndeliverableError:

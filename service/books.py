@@ -6,7 +6,8 @@ from datetime import datetime
 from sqlalchemy import and_, exists, func, select
 from sqlalchemy.orm import Session, joinedload
 
-from service.models import DUE, Claim, Delivery, DeliveryState, Dispatch, DispatchState, Release
+from service.models import DUE, Claim, Delivery, Dispatch, Release
+from service.states import DeliveryState, DispatchState
 
 S = DeliveryState
 
@@ -40,7 +41,10 @@ class Books:
 def of(session: Session, dispatch_id: int) -> Books | None:
     """Return the books of a dispatch, or None where there is none."""
     dispatch = session.get(
-        Dispatch, dispatch_id, options=[joinedload(Dispatch.release).joinedload(Release.newsroom)], populate_existing=True
+        Dispatch,
+        dispatch_id,
+        options=[joinedload(Dispatch.release).joinedload(Release.newsroom)],
+        populate_existing=True,
     )
     if dispatch is None:
         return None

@@ -33,7 +33,10 @@ def make_app(config: settings.Settings) -> Celery:
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_transport_options={
-            "socket_connect_timeout": 1, "socket_timeout": 1, "max_retries": 0, "global_keyprefix": "utskick:",
+            "socket_connect_timeout": 1,
+            "socket_timeout": 1,
+            "max_retries": 0,
+            "global_keyprefix": "utskick:",
         },
         task_publish_retry=False,
         task_ignore_result=True,
@@ -45,9 +48,7 @@ def make_app(config: settings.Settings) -> Celery:
         worker_hijack_root_logger=False,
         worker_send_task_events=False,
         beat_scheduler="celery.beat:Scheduler",
-        beat_schedule={
-            "sweep": {"task": SWEEP_ROUND, "schedule": config.sweep_every, "options": {"expires": STALE}}
-        },
+        beat_schedule={"sweep": {"task": SWEEP_ROUND, "schedule": config.sweep_every, "options": {"expires": STALE}}},
         enable_utc=True,
         timezone="UTC",
     )

@@ -11,6 +11,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, func, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -25,7 +26,15 @@ BUSY_TIMEOUT = 10.0
 """Seconds to wait for SQLite's write lock or a PostgreSQL row lock."""
 
 
-_SQLITE_AWAY = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_FULL", "SQLITE_READONLY")
+_SQLITE_AWAY = (
+    "SQLITE_BUSY",
+    "SQLITE_LOCKED",
+    "SQLITE_CANTOPEN",
+    "SQLITE_IOERR",
+    "SQLITE_FULL",
+    "SQLITE_READONLY",
+    "SQLITE_NOTADB",
+)
 
 
 class PendingMigrations(Exception):
@@ -54,7 +63,7 @@ def engine(url: str) -> Engine:
     """Return the process's engine for a database URL, with the pragmas that SQLite needs."""
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        options = f"-c lock_timeout={int(BUSY_TIMEOUT * 1000)} -c idle_in_transaction_session_timeout=60000"
+        options = f"-c lock_timeout={int(BUSY_TIMEOUT * 1000)} -c idle_in_transaction_session_timeout=15000"
         args = {"connect_timeout": 5, "options": options}
         return create_engine(parsed, hide_parameters=True, pool_pre_ping=True, pool_size=10, connect_args=args)
     args = {"timeout": BUSY_TIMEOUT, "check_same_thread": False}
@@ -130,7 +139,10 @@ def migrate() -> str:
     url = settings.current().database
     if url.startswith("sqlite"):
         settings.current().var_dir.mkdir(parents=True, exist_ok=True)
-    command.upgrade(_alembic(), "head")
+    try:
+        command.upgrade(_alembic(), "head")
+    except CommandError as error:  # alembic's word for a revision that is not in our folder
+        raise PendingMigrations(f"the database is newer than this code: {error}") from None
     return check_schema()
 
 

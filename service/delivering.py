@@ -23,9 +23,10 @@ from service import database, ledger, mail, relay, settings, settlement
 from service.address import mask
 from service.leases import Lease
 from service.ledger import Batch
-from service.models import DeliveryKind, Message, Subscription
+from service.models import Message, Subscription
 from service.settlement import Mail
 from service.smtp import Courier, Envelope, NotBegun, Outcome, Refused, RelayAway, relay_of
+from service.states import DeliveryKind
 
 log = structlog.get_logger()
 
@@ -166,9 +167,7 @@ class Sending:
         address = one.address or ""
         if one.kind is DeliveryKind.RELEASE:
             message = self.messages.get(one.language) or next(iter(self.messages.values()))
-            content = mail.join(
-                message.content, address=address, public_id=one.public_id, leave_token=one.leave_token
-            )
+            content = mail.join(message.content, address=address, public_id=one.public_id, leave_token=one.leave_token)
             return Envelope(message.sender, address, content)
         compose = mail.confirmation if one.kind is DeliveryKind.CONFIRMATION else mail.notice
         with database.reading() as session:

@@ -83,12 +83,14 @@ class ContactFields(Fields):
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without dates (a time is text until the newsroom's zone is known), aliases (they can grow without end), tags."""
+    """YAML without dates (a time is text until the newsroom's zone is known), tags and aliases (they grow and grow)."""
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        event = self.peek_event()
+        event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None) or getattr(event, "anchor", None):
-            raise yaml.composer.ComposerError(None, None, "&, * and ! have no use here; put quotes around them", event.start_mark)
+            raise yaml.composer.ComposerError(
+                None, None, "&, * and ! have no use here; put quotes around them", event.start_mark
+            )
         return super().compose_node(parent, index)
 
 

@@ -77,12 +77,17 @@ def negotiate(accept_language: str) -> str:
 
 def full_date(moment: datetime, language: str, zone: str) -> str:
     """Return the date in full words in a time zone: 27 januari 2021."""
-    return format_date(moment.astimezone(ZoneInfo(zone)), format="d MMMM y" if language != "fi" else "long",
-                       locale=Locale.parse(LOCALES[language]))
+    return format_date(
+        moment.astimezone(ZoneInfo(zone)),
+        format="d MMMM y" if language != "fi" else "long",
+        locale=Locale.parse(LOCALES[language]),
+    )
 
 
 def full_moment(moment: datetime, language: str, zone: str) -> str:
     """Return date and time in full words in a time zone: 27 januari 2021 kl. 14.21."""
     word, clock = _CLOCK[language]
     local = moment.astimezone(ZoneInfo(zone))
-    return f"{full_date(moment, language, zone)} {word} {format_time(local, clock, locale=LOCALES[language])}"
+    # The time stays on the line of its "kl.": a no-break space.
+    told = format_time(local, clock, locale=LOCALES[language])
+    return f"{full_date(moment, language, zone)} {word}\N{NO-BREAK SPACE}{told}"

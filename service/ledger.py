@@ -13,19 +13,9 @@ from sqlalchemy.orm import Session
 
 from service import settings
 from service.database import random_id
-from service.models import (
-    DUE,
-    Claim,
-    Delivery,
-    DeliveryKind,
-    DeliveryState,
-    Dispatch,
-    DispatchState,
-    Release,
-    Subscription,
-    SubscriptionState,
-)
+from service.models import DUE, Claim, Delivery, Dispatch, Release, Subscription
 from service.settlement import Mail, count, finish, let_go, skip, touched
+from service.states import DeliveryKind, DeliveryState, DispatchState, SubscriptionState
 from service.suppressions import covers
 
 S = DeliveryState
@@ -43,7 +33,12 @@ def enter(session: Session, kind: DeliveryKind, subscription_id: int, now: datet
     """Enter one mail outside any dispatch, due at once."""
     session.execute(
         insert(Delivery).values(
-            public_id=random_id(), kind=kind, subscription_id=subscription_id, state=S.QUEUED, due_at=now, created_at=now
+            public_id=random_id(),
+            kind=kind,
+            subscription_id=subscription_id,
+            state=S.QUEUED,
+            due_at=now,
+            created_at=now,
         )
     )
 
@@ -87,8 +82,11 @@ def expand(session: Session, dispatch_id: int, now: datetime) -> bool:
 def claim(session: Session, dispatch_id: int | None, worker: str, now: datetime, size: int) -> Batch | None:
     """Take hold of up to `size` due mails of a dispatch (None: confirmations, notices, tests); None: nothing due."""
     held = Claim(
-        queue="confirmations" if dispatch_id is None else "dispatches", dispatch_id=dispatch_id, worker=worker,
-        claimed_at=now, lease_until=now + _lease(),
+        queue="confirmations" if dispatch_id is None else "dispatches",
+        dispatch_id=dispatch_id,
+        worker=worker,
+        claimed_at=now,
+        lease_until=now + _lease(),
     )
     session.add(held)
     session.flush()
@@ -111,8 +109,14 @@ def _lane(dispatch_id: int | None) -> ColumnElement[bool]:
 def _mails(session: Session, claim_id: int) -> list[Mail]:
     rows = session.execute(
         select(
-            Delivery.id, Delivery.public_id, Delivery.kind, Delivery.subscription_id, Delivery.attempts,
-            Subscription.address, Subscription.leave_token, Subscription.language,
+            Delivery.id,
+            Delivery.public_id,
+            Delivery.kind,
+            Delivery.subscription_id,
+            Delivery.attempts,
+            Subscription.address,
+            Subscription.leave_token,
+            Subscription.language,
         )
         .join(Subscription, Subscription.id == Delivery.subscription_id)
         .where(Delivery.claim_id == claim_id, Delivery.state == S.CLAIMED)
@@ -177,10 +181,10 @@ def take_back(session: Session, claim_id: int, mail: Mail, due_at: datetime) -> 
 
 
 def close(session: Session, claim_id: int) -> None:
-    """Let go of a claim: what it never handed over is due again."""
-    open_claim = update(Claim).where(Claim.id == claim_id, Claim.closed.is_(False))
-    if touched(session, open_claim.values(closed=True)) == 1:
-        touched(session, let_go(Delivery.claim_id == claim_id))
+    """Let go of a claim: what it never handed over is due again. One in doubt keeps it open, until it is settled."""
+    touched(session, let_go(Delivery.claim_id == claim_id))
+    doubtful = exists().where(Delivery.claim_id == claim_id, Delivery.state == S.CLAIMED)
+    touched(session, update(Claim).where(Claim.id == claim_id, Claim.closed.is_(False), ~doubtful).values(closed=True))
 
 
 def skip_subscription(session: Session, subscription_id: int, now: datetime) -> None:
@@ -191,5 +195,3 @@ def skip_subscription(session: Session, subscription_id: int, now: datetime) -> 
 
 def _lease() -> timedelta:
     return timedelta(seconds=settings.current().lease)
-
-

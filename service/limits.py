@@ -78,7 +78,9 @@ def _hit(limiter: SlidingWindowCounterRateLimiter, item: limits.RateLimitItem, n
 @lru_cache(maxsize=4)
 def _shared(url: str) -> SlidingWindowCounterRateLimiter:
     options: dict[str, object] = {
-        "socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE, "retry": Retry(NoBackoff(), 0),
+        "socket_timeout": PATIENCE,
+        "socket_connect_timeout": PATIENCE,
+        "retry": Retry(NoBackoff(), 0),
         "key_prefix": "utskick:limits",
     }
     return SlidingWindowCounterRateLimiter(storage_from_string(url, **options))  # type: ignore[arg-type]

@@ -42,5 +42,7 @@ def parse_future(text: str, zone: str, now: datetime) -> datetime:
     found = parse(text, zone)
     if found <= now:
         soon = (now + timedelta(hours=1)).astimezone(ZoneInfo(zone))
-        raise BadMoment(f"{text} has passed; leave --at out to publish now, or name a later time, say {soon:%Y-%m-%d %H:%M}")
+        raise BadMoment(
+            f"{text} has passed; leave --at out to publish now, or name a later time, say {soon:%Y-%m-%d %H:%M}"
+        )
     return found

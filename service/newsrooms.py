@@ -14,13 +14,19 @@ from service.files import ContactFields, Email, Fields, Line, Prose, WebAddress,
 from service.models import Contact, Newsroom
 
 RESERVED = frozenset(
-    "desk api confirm unsubscribe healthz readyz metrics static json login robots.txt sitemap.xml favicon.ico".split()
+    (
+        *("desk", "api", "confirm", "unsubscribe", "healthz", "readyz", "metrics", "static", "json", "login"),
+        *("robots.txt", "sitemap.xml", "favicon.ico"),
+    )
 )
 """Names that no newsroom may have: the site's own paths."""
 
 
+SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
 def _slug(value: str) -> str:
-    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", value):
+    if not SLUG.fullmatch(value):
         raise ValueError("use a-z, 0-9 and single hyphens")
     if value in RESERVED:
         raise ValueError(f"{value!r} is a name of the site's own; choose another")
@@ -65,7 +71,7 @@ class NewsroomFile(Fields):
     sender: SenderFields | None = None
     bounce_address: Email = ""
     privacy: PrivacyFields = PrivacyFields()
-    contacts: Annotated[list[ContactFields], Field(max_length=50)] = []
+    contacts: Annotated[list[ContactFields], Field(max_length=50, default_factory=list)]
 
 
 def parse_file(text: str, name: str) -> NewsroomFile:
@@ -79,8 +85,18 @@ def load(session: Session, file: NewsroomFile, now: datetime) -> Newsroom:
     if newsroom is None:
         newsroom = Newsroom(slug=file.slug, created_at=now)
         session.add(newsroom)
-    for field in ("name", "language", "timezone", "tagline", "about", "address", "phone", "website", "accent",
-                  "bounce_address"):
+    for field in (
+        "name",
+        "language",
+        "timezone",
+        "tagline",
+        "about",
+        "address",
+        "phone",
+        "website",
+        "accent",
+        "bounce_address",
+    ):
         setattr(newsroom, field, getattr(file, field))
     newsroom.sender_name = file.sender.name if file.sender else ""
     newsroom.sender_address = file.sender.address if file.sender else ""
@@ -93,7 +109,9 @@ def load(session: Session, file: NewsroomFile, now: datetime) -> Newsroom:
 
 def fields(newsroom: Newsroom) -> dict[str, Any]:
     """Return a newsroom as the fields of its file, empty ones left out."""
-    plain = {field: getattr(newsroom, field) for field in NewsroomFile.model_fields if field not in ("sender", "contacts")}
+    plain = {
+        field: getattr(newsroom, field) for field in NewsroomFile.model_fields if field not in ("sender", "contacts")
+    }
     sender = {"name": newsroom.sender_name, "address": newsroom.sender_address}
     contacts = [
         {field: getattr(contact, field) for field in ContactFields.model_fields if getattr(contact, field)}
@@ -125,6 +143,8 @@ _Dumper.add_representer(str, _text)
 
 def get(session: Session, slug: str) -> Newsroom | None:
     """Return a newsroom with its contacts, or None."""
+    if not SLUG.fullmatch(slug):  # text that a database may not even take
+        return None
     return session.scalar(select(Newsroom).where(Newsroom.slug == slug).options(selectinload(Newsroom.contacts)))
 
 

@@ -26,7 +26,8 @@ def away(session: Session, words: str, now: datetime) -> None:
 def back(session: Session) -> None:
     """Note that the relay answers again."""
     session.execute(
-        update(Relay).where(Relay.id == ROW, Relay.unreachable_since.is_not(None))
+        update(Relay)
+        .where(Relay.id == ROW, Relay.unreachable_since.is_not(None))
         .values(unreachable_since=None, next_try_at=None)
     )
 

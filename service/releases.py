@@ -5,7 +5,7 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePath
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from sqlalchemy import ColumnElement, and_, func, insert, select, update
@@ -14,13 +14,18 @@ from sqlalchemy.orm import Session, joinedload
 
 from service import mail, settlement
 from service.files import ContactFields, Fields, Line, Prose, parse_yaml, split_front_matter
-from service.models import Dispatch, DispatchState, Kind, Message, Newsroom, Release, ReleaseState, Version
+from service.mail import Compiled
+from service.models import Dispatch, Message, Newsroom, Release, Version
+from service.states import DispatchState, Kind, ReleaseState
 
 LANGUAGES = ("sv", "fi", "en")
 
 
+SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
 def _slug(value: str) -> str:
-    if value and not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", value):
+    if value and not SLUG.fullmatch(value):
         raise ValueError("use a-z, 0-9 and single hyphens")
     return value
 
@@ -46,8 +51,11 @@ class ReleaseFile(Fields):
     kind: Annotated[str, AfterValidator(_kind)] = Kind.PRESS_RELEASE.value
     headline: Annotated[Line, StringConstraints(min_length=1, max_length=300)]
     lead: Annotated[Prose, StringConstraints(max_length=5000)] = ""
-    keywords: Annotated[list[Annotated[Line, StringConstraints(min_length=1, max_length=100)]], Field(max_length=30)] = []
-    contacts: Annotated[list[ContactFields], Field(max_length=20)] = []
+    keywords: Annotated[
+        list[Annotated[Line, StringConstraints(min_length=1, max_length=100)]],
+        Field(max_length=30, default_factory=list),
+    ]
+    contacts: Annotated[list[ContactFields], Field(max_length=20, default_factory=list)]
     date: Line = ""
     body: Prose = ""
 
@@ -72,11 +80,15 @@ class Published:
 
 @dataclass(frozen=True)
 class Publication:
-    """What publishing gave: `made` is False where the same content was there before."""
+    """What publishing gave: `made` is False where the same content was there before.
+
+    `shortened`: too long for a mail, which ends with a link to the whole text.
+    """
 
     release: Release
     dispatch: Dispatch | None
     made: bool
+    shortened: bool = False
 
 
 def parse_file(text: str, name: str) -> ReleaseFile:
@@ -93,8 +105,14 @@ def slug_of(text: str) -> str:
 
 
 def publish(
-    session: Session, newsroom: Newsroom, file: ReleaseFile, now: datetime,
-    *, at: datetime | None = None, date: datetime | None = None, mailed: bool = True,
+    session: Session,
+    newsroom: Newsroom,
+    file: ReleaseFile,
+    now: datetime,
+    *,
+    at: datetime | None = None,
+    date: datetime | None = None,
+    mailed: bool = True,
 ) -> Publication:
     """Publish a release once, now or `at` a time; the same content again gives what is there. Raise PublishError.
 
@@ -106,24 +124,38 @@ def publish(
     ).one()
     if not created:
         return _repeat(session, newsroom, release, file)
-    session.add(_version(release, newsroom, file, now))
+    version = _version(release, newsroom, file, now)
+    session.add(version)
     session.flush()
+    compiled = _compile(newsroom, release, version, at or date or now) if mailed else None
     if at is None:
-        _publish_now(session, release, date or now, now, from_state=ReleaseState.DRAFT)
-    else:
+        _publish_now(session, release, date or now, compiled, from_state=ReleaseState.DRAFT)
+    else:  # compiled for what it shows: a mail that cannot be made stops the command, not the sweep at nine
         release.state, release.publish_at = ReleaseState.SCHEDULED, at
         session.flush()
-        as_then = Release(slug=release.slug, kind=release.kind, published_at=at)
-        mail.compile_release(newsroom, as_then, _current(session, release))  # a template error must show now
-    return Publication(release, dispatch_of(session, release), made=True)
+    shortened = compiled is not None and compiled.shortened
+    return Publication(release, dispatch_of(session, release), made=True, shortened=shortened)
+
+
+def _compile(newsroom: Newsroom, release: Release, version: Version, at: datetime) -> Compiled:
+    as_then = Release(slug=release.slug, kind=release.kind, published_at=at)
+    try:
+        return mail.compile_release(newsroom, as_then, version)
+    except mail.MessageError as error:
+        raise PublishError(f"{newsroom.slug}/{release.slug} cannot be mailed: {error}") from None
 
 
 def _create(session: Session, newsroom: Newsroom, file: ReleaseFile, now: datetime, *, mailed: bool) -> bool:
     """Make the release's row; False where there is one, also when another process makes it this very moment."""
     new = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
     made = new(Release).values(
-        newsroom_id=newsroom.id, slug=file.slug, kind=Kind(file.kind), state=ReleaseState.DRAFT, version=1,
-        mailed=mailed, created_at=now,
+        newsroom_id=newsroom.id,
+        slug=file.slug,
+        kind=Kind(file.kind),
+        state=ReleaseState.DRAFT,
+        version=1,
+        mailed=mailed,
+        created_at=now,
     )
     once = made.on_conflict_do_nothing(index_elements=["newsroom_id", "slug"]).returning(Release.id)
     return session.execute(once).first() is not None
@@ -131,8 +163,14 @@ def _create(session: Session, newsroom: Newsroom, file: ReleaseFile, now: dateti
 
 def _version(release: Release, newsroom: Newsroom, file: ReleaseFile, now: datetime) -> Version:
     return Version(
-        release_id=release.id, number=1, language=file.language or newsroom.language, headline=file.headline,
-        lead=file.lead, body=file.body, keywords=file.keywords, created_at=now,
+        release_id=release.id,
+        number=1,
+        language=file.language or newsroom.language,
+        headline=file.headline,
+        lead=file.lead,
+        body=file.body,
+        keywords=file.keywords,
+        created_at=now,
         contacts=[contact.model_dump() for contact in file.contacts],
     )
 
@@ -150,7 +188,7 @@ def _repeat(session: Session, newsroom: Newsroom, release: Release, file: Releas
 
 
 def _publish_now(
-    session: Session, release: Release, published_at: datetime, now: datetime, *, from_state: ReleaseState
+    session: Session, release: Release, published_at: datetime, compiled: Compiled | None, *, from_state: ReleaseState
 ) -> bool:
     """Publish by one conditional UPDATE, with the dispatch and its compiled mail in the same transaction."""
     done = session.execute(
@@ -162,14 +200,13 @@ def _publish_now(
     if done.first() is None:
         return False
     session.refresh(release)
-    if release.mailed:
-        _dispatch(session, release, now)
+    if compiled is not None:
+        _dispatch(session, release, compiled, published_at)
     return True
 
 
-def _dispatch(session: Session, release: Release, now: datetime) -> None:
+def _dispatch(session: Session, release: Release, compiled: Compiled, now: datetime) -> None:
     version = _current(session, release)
-    compiled = mail.compile_release(release.newsroom, release, version)
     dispatch = Dispatch(release_id=release.id, version=version.number, state=DispatchState.EXPANDING, created_at=now)
     session.add(dispatch)
     session.flush()
@@ -185,7 +222,8 @@ def publish_due(session: Session, release_id: int, now: datetime) -> bool:
     release = session.get(Release, release_id)
     if release is None or release.publish_at is None or release.publish_at > now:
         return False
-    return _publish_now(session, release, now, now, from_state=ReleaseState.SCHEDULED)
+    compiled = _compile(release.newsroom, release, _current(session, release), now) if release.mailed else None
+    return _publish_now(session, release, now, compiled, from_state=ReleaseState.SCHEDULED)
 
 
 def scheduled(session: Session, now: datetime) -> list[int]:
@@ -214,7 +252,9 @@ def withdraw(session: Session, release: Release, now: datetime) -> bool:
 
 def dispatch_of(session: Session, release: Release) -> Dispatch | None:
     """Return the latest dispatch of a release, or None where it is scheduled or not mailed."""
-    return session.scalar(select(Dispatch).where(Dispatch.release_id == release.id).order_by(Dispatch.id.desc()).limit(1))
+    return session.scalar(
+        select(Dispatch).where(Dispatch.release_id == release.id).order_by(Dispatch.id.desc()).limit(1)
+    )
 
 
 def _current(session: Session, release: Release) -> Version:
@@ -255,6 +295,8 @@ def find(session: Session, newsroom_id: int, slug: str) -> Published | None:
 
 def by_slug(session: Session, newsroom_id: int, slug: str, *where: ColumnElement[bool]) -> Release | None:
     """Return a release in whatever state, or None."""
+    if not SLUG.fullmatch(slug):  # text that a database may not even take
+        return None
     wanted = select(Release).where(Release.newsroom_id == newsroom_id, Release.slug == slug, *where)
     return session.scalar(wanted.options(joinedload(Release.newsroom)))
 
@@ -269,4 +311,3 @@ def every(session: Session, limit: int = 100) -> list[Published]:
         .limit(limit)
     )
     return [Published(release, version) for release, version in rows]
-

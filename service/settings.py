@@ -42,7 +42,7 @@ class _SecretFiles(PydanticBaseSettingsSource):
         super().__init__(cls)
         self.paths = {key: value for source in reversed(sources) for key, value in source.env_vars.items() if value}
 
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
         path = self.paths.get(f"{PREFIX}{field_name}_FILE".lower())
         if path is None:
             return None, field_name, False
@@ -95,7 +95,7 @@ class Settings(BaseSettings):
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
         dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Explicit arguments, the environment, `.env`, then the files that either of them names."""
         assert isinstance(env_settings, EnvSettingsSource)  # noqa: S101 - pydantic-settings' own default

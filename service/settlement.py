@@ -8,13 +8,27 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, Update, and_, bindparam, case, exists, func, literal, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    Update,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from service import settings
 from service.address import mask
-from service.models import DUE, Claim, Delivery, DeliveryKind, DeliveryState, Dispatch, DispatchState
+from service.models import DUE, Claim, Delivery, Dispatch
 from service.smtp import Accepted, Outcome, Refused, Uncertain
+from service.states import DeliveryKind, DeliveryState, DispatchState
 
 S = DeliveryState
 
@@ -46,7 +60,8 @@ def record(session: Session, claim_id: int, mail: Mail, outcome: Outcome, now: d
         session.execute(_accept(), mine | heard | {"settled_at": now})
     else:
         fate = _fate(outcome, mail.attempts, now)
-        session.execute(_mine().values(**heard, **fate).execution_options(synchronize_session=False), mine)
+        counts = _mine().where(_news(outcome)).values(**heard, **fate)
+        session.execute(counts.execution_options(synchronize_session=False), mine)
 
 
 def _mine() -> Update:
@@ -54,6 +69,13 @@ def _mine() -> Update:
     open_still = Delivery.state.in_((S.CLAIMED, S.DEFERRED, S.UNCERTAIN))
     its = and_(Delivery.id == bindparam("its_id"), Delivery.claim_id == bindparam("its_claim"))
     return update(Delivery).where(its, Delivery.handed_over_at.is_not(None), open_still)
+
+
+def _news(outcome: Refused | Uncertain) -> ColumnElement[bool]:
+    """SQL: this outcome tells more than the row knows, and brings nothing back to a dispatch that may have finished."""
+    if isinstance(outcome, Uncertain):
+        return Delivery.state == S.CLAIMED
+    return or_(Delivery.state.in_((S.CLAIMED, S.DEFERRED)), Delivery.held.is_(True))
 
 
 @lru_cache
@@ -69,14 +91,17 @@ def _fate(outcome: Refused | Uncertain, attempts: int, now: datetime) -> dict[st
     later = now + timedelta(seconds=config.retry_after[min(attempts, len(config.retry_after) - 1)])
     match outcome:
         case Refused(permanent=False) if again:
-            return {"state": S.DEFERRED, "due_at": later}
+            return {"state": S.DEFERRED, "due_at": later, "held": False, "settled_at": None}
         case Refused():
-            return {"state": _unless_uncertain(S.REFUSED), "settled_at": now}
+            return {"state": _unless_uncertain(S.REFUSED), "held": False, "settled_at": now}
         case Uncertain():
             once_more = again and config.uncertain == "resend"
             return {
-                "state": S.DEFERRED if once_more else S.UNCERTAIN, "due_at": later, "held": config.uncertain == "hold",
-                "settled_at": None if once_more else now, "uncertain_events": Delivery.uncertain_events + 1,
+                "state": S.DEFERRED if once_more else S.UNCERTAIN,
+                "due_at": later,
+                "held": config.uncertain == "hold",
+                "settled_at": None if once_more else now,
+                "uncertain_events": Delivery.uncertain_events + 1,
             }
 
 
@@ -87,6 +112,7 @@ def _unless_uncertain(state: DeliveryState) -> ColumnElement[DeliveryState]:
 
 
 def let_go(claims: ColumnElement[bool]) -> Update:
+    """The statement that puts back what these claims never handed over."""
     unsent = update(Delivery).where(claims, Delivery.state == S.CLAIMED, Delivery.handed_over_at.is_(None))
     return unsent.values(state=S.QUEUED)
 
@@ -102,12 +128,20 @@ def settle(session: Session, now: datetime) -> int:
     config = settings.current()
     resend = and_(literal(config.uncertain == "resend"), Delivery.attempts < len(config.retry_after))
     doubtful = update(Delivery).where(theirs, Delivery.state == S.CLAIMED)
-    touched(session, doubtful.values(
-        state=case((resend, literal(S.DEFERRED, Delivery.state.type)), else_=literal(S.UNCERTAIN, Delivery.state.type)),
-        settled_at=case((resend, None), else_=literal(now, Delivery.settled_at.type)),
-        held=config.uncertain == "hold", due_at=now, attempts=Delivery.attempts + 1,
-        uncertain_events=Delivery.uncertain_events + 1, reply="the worker died before the relay's answer was heard",
-    ))
+    touched(
+        session,
+        doubtful.values(
+            state=case(
+                (resend, literal(S.DEFERRED, Delivery.state.type)), else_=literal(S.UNCERTAIN, Delivery.state.type)
+            ),
+            settled_at=case((resend, None), else_=literal(now, Delivery.settled_at.type)),
+            held=config.uncertain == "hold",
+            due_at=now,
+            attempts=Delivery.attempts + 1,
+            uncertain_events=Delivery.uncertain_events + 1,
+            reply="the worker died before the relay's answer was heard",
+        ),
+    )
     return len(ids)
 
 
@@ -121,6 +155,7 @@ def decide_held(session: Session, dispatch_id: int, now: datetime, *, resend: bo
 
 
 def skip(now: datetime) -> Update:
+    """The statement that skips rows; say which by .where()."""
     return update(Delivery).values(state=_unless_uncertain(S.SKIPPED), settled_at=now)
 
 
@@ -154,9 +189,11 @@ def finish(session: Session, dispatch_id: int, now: datetime) -> bool:
 
 
 def touched(session: Session, statement: Update) -> int:
+    """Execute an UPDATE and return how many rows it touched."""
     return count(session.execute(statement.execution_options(synchronize_session=False)))
 
 
 def count(result: Any) -> int:
+    """Return how many rows a statement touched."""
     assert isinstance(result, CursorResult)  # noqa: S101 - what an INSERT or UPDATE gives
     return result.rowcount

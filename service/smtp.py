@@ -103,7 +103,9 @@ class Courier:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._part(polite=kind is None)
 
     def send(self, envelope: Envelope, fence: Callable[[], bool]) -> Answer:
@@ -152,9 +154,11 @@ class Courier:
     def _mail(self, envelope: Envelope) -> None:
         assert self.wire is not None  # noqa: S101 - _connect came first
         options = [f"size={len(envelope.content)}"] if self.wire.has_extn("size") else []
-        if not envelope.recipient.isascii() and self.wire.has_extn("smtputf8"):
+        if not (envelope.sender + envelope.recipient).isascii() and self.wire.has_extn("smtputf8"):
             self.wire.command_encoding = "utf-8"
             options += ["SMTPUTF8", "BODY=8BITMIME"]
+        elif not envelope.sender.isascii():
+            raise _Away("the relay offers no SMTPUTF8, which the sender's address needs")
         try:
             code, words = self.wire.mail(envelope.sender, options)
         except (OSError, smtplib.SMTPException) as error:
@@ -162,19 +166,19 @@ class Courier:
         if code != 250:
             raise _Away(f"{code} {_text(words)}")
 
-    def _recipient(self, recipient: str) -> Refused | None:
+    def _recipient(self, recipient: str) -> Refused | RelayAway | None:
         assert self.wire is not None  # noqa: S101
         if not recipient.isascii() and not self.wire.has_extn("smtputf8"):
             self._reset()
             return Refused(True, 553, "5.6.7 The relay offers no SMTPUTF8, which this address needs")
         code, words = self.wire.rcpt(recipient)
-        return None if code in (250, 251) else self._refused(code, words)
+        return None if code in (250, 251) else self._unwanted(code, words)
 
-    def _data(self, content: bytes, fence: Callable[[], bool]) -> Outcome | NotBegun:
+    def _data(self, content: bytes, fence: Callable[[], bool]) -> Answer:
         assert self.wire is not None  # noqa: S101
         code, words = self.wire.docmd("DATA")
         if code != 354:
-            return self._refused(code, words)
+            return self._unwanted(code, words)
         if not fence():
             self._part()  # 354 was said: only closing the connection takes it back
             return NotBegun()
@@ -184,7 +188,19 @@ class Courier:
         except (OSError, smtplib.SMTPException) as error:
             self._part()
             return Uncertain(_say(error))
-        return Accepted(code, _text(words)) if code == 250 else self._refused(code, words)
+        if 400 <= code < 600:
+            return self._refused(code, words)
+        if code // 100 == 2:
+            return Accepted(code, _text(words))
+        self._part()
+        return Uncertain(f"{code} {_text(words)}")
+
+    def _unwanted(self, code: int, words: bytes) -> Refused | RelayAway:
+        """Judge a refusal before the message: 421 is said to everybody, not to this recipient (RFC 5321 §3.8)."""
+        if code != CLOSING:
+            return self._refused(code, words)
+        self._part()
+        return RelayAway(f"{code} {_text(words)}", on_wire=True)
 
     def _refused(self, code: int, words: bytes) -> Refused:
         """Judge a refusal and make the connection fit for the next mail (a new one after 421)."""
@@ -223,7 +239,8 @@ def dotted(content: bytes) -> bytes:
 
 
 def _text(words: bytes) -> str:
-    return " ".join(words.decode("utf-8", "replace").split())[:LONGEST_REPLY]
+    shown = "".join(char if char.isprintable() else " " for char in words.decode("utf-8", "replace"))
+    return " ".join(shown.split())[:LONGEST_REPLY]
 
 
 def _say(error: Exception) -> str:

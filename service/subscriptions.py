@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session, joinedload
 
 from service import database, ledger, tokens
 from service.address import Address
-from service.models import Consent, DeliveryKind, Newsroom, Subscription, SubscriptionState
+from service.models import Consent, Newsroom, Subscription
+from service.states import DeliveryKind, SubscriptionState
 from service.suppressions import forbids_confirmation
 
 PENDING_DAYS = 7
@@ -65,7 +66,9 @@ def _pending_row(session: Session, newsroom: Newsroom, address: Address, languag
     made = _insert(session).values(row)
     pending = Subscription.state == SubscriptionState.PENDING
     prolonged = made.on_conflict_do_update(
-        index_elements=["newsroom_id", "address_hash"], set_={"expires_at": row["expires_at"], "language": language}, where=pending
+        index_elements=["newsroom_id", "address_hash"],
+        set_={"expires_at": row["expires_at"], "language": language},
+        where=pending,
     )
     session.execute(prolonged)
     mine = (Subscription.newsroom_id == newsroom.id, Subscription.address_hash == address.hash)
@@ -74,9 +77,14 @@ def _pending_row(session: Session, newsroom: Newsroom, address: Address, languag
 
 def _row(newsroom: Newsroom, address: Address, language: str, now: datetime) -> dict[str, object]:
     return {
-        "newsroom_id": newsroom.id, "address": address.text, "address_hash": address.hash,
-        "state": SubscriptionState.PENDING, "language": language, "leave_token": tokens.new_leave_token(),
-        "created_at": now, "expires_at": now + timedelta(days=PENDING_DAYS),
+        "newsroom_id": newsroom.id,
+        "address": address.text,
+        "address_hash": address.hash,
+        "state": SubscriptionState.PENDING,
+        "language": language,
+        "leave_token": tokens.new_leave_token(),
+        "created_at": now,
+        "expires_at": now + timedelta(days=PENDING_DAYS),
     }
 
 
@@ -95,13 +103,26 @@ def _may_mail(session: Session, newsroom: Newsroom, address: Address, now: datet
 
 
 def _consent(
-    number: int, newsroom: Newsroom, key: str, shown: ConsentShown, now: datetime,
-    *, mailed: bool, confirmed: datetime | None = None,
+    number: int,
+    newsroom: Newsroom,
+    key: str,
+    shown: ConsentShown,
+    now: datetime,
+    *,
+    mailed: bool,
+    confirmed: datetime | None = None,
 ) -> Consent:
     return Consent(
-        subscription_id=number, newsroom_id=newsroom.id, address_hash=key, text=shown.text,
-        text_version=shown.version, page=shown.page, language=shown.language, mailed=mailed,
-        requested_at=now, confirmed_at=confirmed,
+        subscription_id=number,
+        newsroom_id=newsroom.id,
+        address_hash=key,
+        text=shown.text,
+        text_version=shown.version,
+        page=shown.page,
+        language=shown.language,
+        mailed=mailed,
+        requested_at=now,
+        confirmed_at=confirmed,
     )
 
 
@@ -195,14 +216,20 @@ def import_addresses(
     rows = [_row(newsroom, Address(text, key), consent.language, now) for key, text in ordered]
     session.execute(_insert(session).values(rows).on_conflict_do_nothing())
     mine = (Subscription.newsroom_id == newsroom.id, Subscription.address_hash.in_(texts))
-    found = session.execute(
-        update(Subscription)
-        .where(*mine, Subscription.state == SubscriptionState.PENDING)
-        .values(state=SubscriptionState.CONFIRMED, confirmed_at=now, expires_at=None)
-        .returning(Subscription.id, Subscription.address_hash)
-        .execution_options(synchronize_session=False)
-    ).tuples().all()
-    session.add_all(_consent(number, newsroom, key or "", consent, now, mailed=False, confirmed=now) for number, key in found)
+    found = (
+        session.execute(
+            update(Subscription)
+            .where(*mine, Subscription.state == SubscriptionState.PENDING)
+            .values(state=SubscriptionState.CONFIRMED, confirmed_at=now, expires_at=None)
+            .returning(Subscription.id, Subscription.address_hash)
+            .execution_options(synchronize_session=False)
+        )
+        .tuples()
+        .all()
+    )
+    session.add_all(
+        _consent(number, newsroom, key or "", consent, now, mailed=False, confirmed=now) for number, key in found
+    )
     session.flush()
     return len(found)
 
@@ -212,4 +239,3 @@ def count(session: Session, newsroom_id: int) -> dict[SubscriptionState, int]:
     grouped = select(Subscription.state, func.count()).where(Subscription.newsroom_id == newsroom_id)
     found = dict(session.execute(grouped.group_by(Subscription.state)).tuples().all())
     return {state: found.get(state, 0) for state in SubscriptionState}
-

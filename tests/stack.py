@@ -114,6 +114,14 @@ class Stack:
         self.processes[name].kill()
         self.processes.pop(name).wait()
 
+    def pause(self, name: str) -> None:
+        """Stop a process where it stands."""
+        self.processes[name].send_signal(signal.SIGSTOP)
+
+    def resume(self, name: str) -> None:
+        """Let it go on."""
+        self.processes[name].send_signal(signal.SIGCONT)
+
     def end(self, name: str) -> int:
         """End a process softly and return its exit code."""
         process = self.processes.pop(name)
@@ -171,5 +179,6 @@ class Stack:
     @contextmanager
     def client(self, **options: Any) -> Iterator[httpx.Client]:
         """Open an HTTP client of the running web."""
-        with httpx.Client(base_url=self.url(""), trust_env=False, timeout=10, **options) as client:
+        given: dict[str, Any] = {"base_url": self.url(""), "trust_env": False, "timeout": 10} | options
+        with httpx.Client(**given) as client:
             yield client

@@ -4,7 +4,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from service import books, broker, database, releases, settlement, subscriptions
-from service.models import DispatchState
+from service.states import DispatchState
 from workers.app import app
 from workers.quiet import quietly
 

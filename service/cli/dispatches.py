@@ -14,6 +14,8 @@ app = typer.Typer(no_args_is_help=True, help="Mailings and their books.")
 
 COUNTS = ("accepted", "refused", "skipped", "uncertain", "pending")
 
+Number = Annotated[int, typer.Argument(metavar="ID", min=1, max=2**31 - 1)]
+
 
 @app.command("list")
 def list_(as_json: show.Json = False) -> None:
@@ -25,23 +27,27 @@ def list_(as_json: show.Json = False) -> None:
         show.as_json([show.books(one) for one in found])
         return
     rows = [
-        [str(one.dispatch.id), f"{one.dispatch.release.newsroom.slug}/{one.dispatch.release.slug}",
-         one.dispatch.state.value, _number(one.recipients), *(_number(getattr(one, name)) for name in COUNTS)]
+        [
+            str(one.dispatch.id),
+            f"{one.dispatch.release.newsroom.slug}/{one.dispatch.release.slug}",
+            one.dispatch.state.value,
+            _number(one.recipients),
+            *(_number(getattr(one, name)) for name in COUNTS),
+        ]
         for one in found
     ]
     show.table(["id", "release", "state", "recipients", *COUNTS], rows, "No dispatch yet.")
 
 
 @app.command("show")
-def show_(number: Annotated[int, typer.Argument(metavar="ID")], as_json: show.Json = False) -> None:
+def show_(number: Number, as_json: show.Json = False) -> None:
     """Show a dispatch's books: who got it, who did not, who is still to come."""
     database.check_schema()
     with database.reading() as session:
         found = books.of(session, number)
         away = relay.state(session)
     if found is None:
-        typer.echo(f"utskick: there is no dispatch {number}; `utskick dispatch list` shows them", err=True)
-        raise typer.Exit(1)
+        raise _unknown(number)
     if as_json:
         trouble = {"unreachable_since": away.unreachable_since, "last_words": away.last_words} if away else None
         show.as_json(show.books(found) | {"relay": trouble})
@@ -51,7 +57,7 @@ def show_(number: Annotated[int, typer.Argument(metavar="ID")], as_json: show.Js
 
 @app.command()
 def decide(
-    number: Annotated[int, typer.Argument(metavar="ID")],
+    number: Number,
     resend: Annotated[
         bool, typer.Option("--resend/--leave", help="Send the held mails again (some may get two), or leave them.")
     ],
@@ -59,8 +65,15 @@ def decide(
     """Decide on the uncertain mails that UNCERTAIN=hold keeps."""
     database.check_schema()
     with database.transaction() as session:
+        if books.of(session, number) is None:
+            raise _unknown(number)
         decided = settlement.decide_held(session, number, database.now(session), resend=resend)
     typer.echo(f"{decided} held: {'to be sent again' if resend else 'left as uncertain'}.")
+
+
+def _unknown(number: int) -> typer.Exit:
+    typer.echo(f"utskick: there is no dispatch {number}; `utskick dispatch list` shows them", err=True)
+    return typer.Exit(1)
 
 
 def _print(found: Books, away: Relay | None) -> None:

@@ -10,8 +10,9 @@ from service import broker, database, files, moments, newsrooms, releases, setti
 from service.cli import newsroom as newsroom_cli
 from service.cli import show, waiting
 from service.i18n import full_moment
-from service.models import Newsroom, ReleaseState
+from service.models import Newsroom
 from service.releases import Publication, ReleaseFile
+from service.states import ReleaseState
 
 app = typer.Typer(no_args_is_help=True, help="Press releases.")
 
@@ -90,6 +91,8 @@ def _say(done: Publication, room: Newsroom, *, rung: bool) -> None:
     if done.dispatch is None:
         typer.echo("It is on the web only; nobody is mailed.")
         return
+    if done.shortened:
+        typer.echo("It is too long for a mail: the mail ends with a link to the whole text.", err=True)
     typer.echo(f"Dispatch {done.dispatch.id}: `utskick dispatch show {done.dispatch.id}` shows its books.")
     if not rung:
         typer.echo("The broker is away; the mailing begins by itself once broker and workers run.", err=True)
@@ -102,14 +105,19 @@ def list_(as_json: show.Json = False) -> None:
     with database.reading() as session:
         found = releases.every(session)
     if as_json:
-        show.as_json([
-            {
-                "release": f"{one.release.newsroom.slug}/{one.release.slug}", "version": one.release.version,
-                "state": one.release.state.value, "headline": one.version.headline,
-                "publish_at": one.release.publish_at, "published_at": one.release.published_at,
-            }
-            for one in found
-        ])
+        show.as_json(
+            [
+                {
+                    "release": f"{one.release.newsroom.slug}/{one.release.slug}",
+                    "version": one.release.version,
+                    "state": one.release.state.value,
+                    "headline": one.version.headline,
+                    "publish_at": one.release.publish_at,
+                    "published_at": one.release.published_at,
+                }
+                for one in found
+            ]
+        )
         return
     rows = [
         [f"{one.release.newsroom.slug}/{one.release.slug}", one.release.state.value, _when(one), one.version.headline]

@@ -1,6 +1,7 @@
 """How the command line shows things: tables for people, JSON for programs."""
 
 import json
+import sys
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -12,7 +13,12 @@ from service.books import Books
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
 
-console = Console(highlight=False, soft_wrap=True)
+PIPED = 1000
+"""Columns where no terminal says how many there are: a row is a line."""
+
+console = Console(
+    highlight=False, soft_wrap=True, markup=False, emoji=False, width=None if sys.stdout.isatty() else PIPED
+)
 
 
 def as_json(found: Any) -> None:
@@ -29,7 +35,9 @@ def table(titles: list[str], rows: list[list[str]], empty: str) -> None:
     if not rows:
         console.print(empty, markup=False)
         return
-    made = Table(*titles, box=None, pad_edge=False, header_style="bold")
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for title in titles:
+        made.add_column(title, overflow="fold")  # a name cut short is no name
     for row in rows:
         made.add_row(*row)
     console.print(made)

@@ -3,8 +3,9 @@
 import csv
 import hashlib
 import io
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,10 +20,16 @@ app = typer.Typer(no_args_is_help=True, help="Those who follow.")
 Newsroom = Annotated[str, typer.Option("--newsroom", metavar="SLUG", help="Whose followers.")]
 
 AT_ONCE = 500
+LARGEST = 100_000_000
+"""Bytes in a list: some millions of addresses."""
 HEADINGS = ("email", "e-mail", "e-post", "epost", "address", "adress", "sähköposti")
 WORDS = {
-    "empty": "no address", "long": "too long", "several": "several addresses", "control": "control characters",
-    "local_part": "å, ä, ö or the like before the @ (ALLOW_SMTPUTF8 is off)", "domain": "its domain takes no mail",
+    "empty": "no address",
+    "long": "too long",
+    "several": "several addresses",
+    "control": "control characters",
+    "local_part": "å, ä, ö or the like before the @ (ALLOW_SMTPUTF8 is off)",
+    "domain": "its domain takes no mail",
     "syntax": "not an address",
 }
 
@@ -34,12 +41,14 @@ def import_(
     consent: Annotated[str, typer.Option(help="What they agreed to, and where: kept as the proof of consent.")],
 ) -> None:
     """Bring followers along from elsewhere, confirmed at once. Again with the same file changes nothing."""
-    if not consent.strip():
-        raise typer.BadParameter("--consent must say what they agreed to")
+    if not consent.strip() or not consent.isprintable():
+        raise typer.BadParameter("--consent must say what they agreed to, in one line")
     database.check_schema()
     good, bad = _read(path)
     entered = _enter(newsroom, good, consent.strip())
-    typer.echo(f"{entered:,} entered, {len(good) - entered:,} there already or twice in the file, {len(bad):,} refused.")
+    typer.echo(
+        f"{entered:,} entered, {len(good) - entered:,} there already or twice in the file, {len(bad):,} refused."
+    )
     for line, code in bad:
         typer.echo(f"{path.name}:{line}: {WORDS[code]}", err=True)
     if bad:
@@ -63,9 +72,9 @@ def _read(path: Path) -> tuple[list[Address], list[tuple[int, str]]]:
     """Return the good addresses, and line and code of each bad one."""
     good: list[Address] = []
     bad: list[tuple[int, str]] = []
-    reader = csv.reader(io.StringIO(files.read(path)))
+    reader = csv.reader(io.StringIO(files.read(path, LARGEST)))
     column = 0
-    for row in reader:
+    for row in _lines(reader, path.name):
         names = [cell.strip().casefold() for cell in row]
         heading = next((names.index(name) for name in HEADINGS if name in names), None)
         if reader.line_num == 1 and heading is not None:
@@ -78,6 +87,13 @@ def _read(path: Path) -> tuple[list[Address], list[tuple[int, str]]]:
         except address.BadAddress as error:
             bad.append((reader.line_num, error.code))
     return good, bad
+
+
+def _lines(reader: Any, name: str) -> Iterator[list[str]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise files.FileError(name, reader.line_num, "", f"not valid CSV: {error}") from None
 
 
 @app.command()

@@ -55,9 +55,18 @@ def command(var_dir: Path, path: Path) -> list[str]:
     folder = var_dir / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
     options = {
-        "port": "0", "unixsocket": str(path), "unixsocketperm": "600", "dir": str(folder), "save": "",
-        "appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction", "daemonize": "no",
-        "set-proc-title": "no", "loglevel": "notice", "logfile": str(folder / "valkey.log"),
+        "port": "0",
+        "unixsocket": str(path),
+        "unixsocketperm": "600",
+        "dir": str(folder),
+        "save": "",
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "maxmemory-policy": "noeviction",
+        "daemonize": "no",
+        "set-proc-title": "no",
+        "loglevel": "notice",
+        "logfile": str(folder / "valkey.log"),
     }
     words = [word for name, value in options.items() for word in (f"--{name}", value)]
     return [str(get_binary_path()), *words]

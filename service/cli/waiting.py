@@ -10,7 +10,8 @@ from sqlalchemy.exc import DBAPIError
 from service import books, database, relay
 from service.books import Books
 from service.cli.dispatches import remarks
-from service.models import DispatchState, Relay
+from service.models import Relay
+from service.states import DispatchState
 
 EVERY = 0.3
 IDLE = 10
@@ -20,8 +21,12 @@ IDLE = 10
 def wait(dispatch_id: int, *, quiet: bool) -> None:
     """Show progress until only deferred or held mail remains; Ctrl-C ends the waiting, not the dispatch (exit 1)."""
     bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        console=Console(stderr=True), disable=quiet,
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        disable=quiet,
     )
     try:
         with bar:

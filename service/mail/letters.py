@@ -30,7 +30,11 @@ def notice(newsroom: Newsroom, subscription: Subscription, public_id: str, now: 
 
 
 def _letter(
-    name: str, newsroom: Newsroom, subscription: Subscription, public_id: str, now: datetime,
+    name: str,
+    newsroom: Newsroom,
+    subscription: Subscription,
+    public_id: str,
+    now: datetime,
     values: dict[str, Any],
 ) -> Compiled:
     language = subscription.language
@@ -41,7 +45,10 @@ def _letter(
     content = message.compiled([*opening, _AUTOMATIC, *leave], page.text(name, language, context), html)
     links = message.LEAVE_LINKS if leave else 0
     finished = message.fill(
-        message.check(content, links), links,
-        address=subscription.address or "", public_id=public_id, leave_token=subscription.leave_token,
+        message.check(content, links),
+        links,
+        address=subscription.address or "",
+        public_id=public_id,
+        leave_token=subscription.leave_token,
     )
     return Compiled(message.return_path(newsroom), finished)

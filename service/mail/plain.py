@@ -51,7 +51,7 @@ def _items(node: SyntaxTreeNode, width: int) -> str:
         mark = "- " if node.type == "bullet_list" else f"{number}. "
         text = "\n".join if _is_tight(item) else "\n\n".join
         body = text(block(child, width - len(mark)) for child in item.children)
-        made.append(mark + textwrap.indent(body, " " * len(mark))[len(mark):])
+        made.append(mark + textwrap.indent(body, " " * len(mark))[len(mark) :])
     return ("\n" if all(_is_tight(item) for item in node.children) else "\n\n").join(made)
 
 

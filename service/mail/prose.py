@@ -55,8 +55,12 @@ def _split(tokens: list[Token]) -> Iterator[list[Token]]:
 def _block(tokens: list[Token]) -> Block:
     dirty = _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})
     html = nh3.clean(
-        dirty, tags=TAGS, attributes={"a": {"href"}, "ol": {"start"}}, allowed_classes={"p": {"quote"}},
-        url_schemes=SCHEMES, link_rel="noopener",
+        dirty,
+        tags=TAGS,
+        attributes={"a": {"href"}, "ol": {"start"}},
+        allowed_classes={"p": {"quote"}},
+        url_schemes=SCHEMES,
+        link_rel="noopener",
     )
     return Block(html.strip(), "\n\n".join(plain.block(node) for node in SyntaxTreeNode(tokens).children))
 

@@ -28,9 +28,7 @@ def compile_release(newsroom: Newsroom, release: Release, version: Version) -> C
 
 def join(content: bytes, *, address: str, public_id: str, leave_token: str) -> bytes:
     """Return one follower's message; raise MessageError rather than make a wrong one."""
-    return message.fill(
-        content, message.LEAVE_LINKS, address=address, public_id=public_id, leave_token=leave_token
-    )
+    return message.fill(content, message.LEAVE_LINKS, address=address, public_id=public_id, leave_token=leave_token)
 
 
 def _list_fields(newsroom: Newsroom) -> list[str]:
@@ -72,7 +70,9 @@ def _fitted(context: dict[str, Any], version: Version) -> tuple[bytes, str, bool
         return html, _text(context, version, body, shortened=False), False
     kept, context = _cut(context, version, body)
     return (
-        _html(context, version, kept, shortened=True), _text(context, version, kept, shortened=True), True,
+        _html(context, version, kept, shortened=True),
+        _text(context, version, kept, shortened=True),
+        True,
     )
 
 

@@ -57,8 +57,14 @@ def _server(proxies: list[str]) -> uvicorn.Server:
     trusted = [str(ipaddress.ip_network(part, strict=False)) for part in proxies]
     return uvicorn.Server(
         uvicorn.Config(
-            create_app(), access_log=False, log_config=None, server_header=False, lifespan="off",
-            proxy_headers=bool(trusted), forwarded_allow_ips=trusted, timeout_graceful_shutdown=5,
+            create_app(),
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            lifespan="off",
+            proxy_headers=bool(trusted),
+            forwarded_allow_ips=trusted,
+            timeout_graceful_shutdown=5,
         )
     )
 

@@ -35,9 +35,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(SQLAlchemyError, _database_failed)
 
 
-def show(
-    request: Request, status: int, reason: str = "", headers: dict[str, str] | None = None
-) -> HTMLResponse:
+def show(request: Request, status: int, reason: str = "", headers: dict[str, str] | None = None) -> HTMLResponse:
     """Return the page of an error."""
     secret = SECRET if request.url.path.startswith(TOKEN_PATHS) else {}
     reason = reason or REASONS.get(status, "broken" if status >= 500 else "not_found")

@@ -6,7 +6,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from service import database, subscriptions
-from service.models import Subscription, SubscriptionState
+from service.models import Subscription
+from service.states import SubscriptionState
 from service.tokens import LEAVE_LENGTH
 from service.web.consent import FollowBox
 from service.web.errors import Refusal

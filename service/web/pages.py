@@ -11,6 +11,7 @@ from sqlalchemy.orm import object_session
 from service import settings
 from service.i18n import environment, negotiate
 from service.models import Contact, Newsroom
+from service.subscriptions import CONSENT_MONTHS, PENDING_DAYS
 from service.web import assets, look
 
 FRESH = {"Cache-Control": "no-cache"}
@@ -45,6 +46,16 @@ def people(contacts: list[Contact] | list[dict[str, Any]]) -> list[Person]:
     return [Person(**{key: str(one.get(key) or "") for key in keys}) for one in every]
 
 
+EVERYWHERE = {
+    "asset": assets.address,
+    "look": look.address,
+    "tel": tel,
+    "pending_days": PENDING_DAYS,
+    "consent_months": CONSENT_MONTHS,
+}
+"""What every page's template may use."""
+
+
 def speak(request: Request, newsroom: Newsroom | None, language: str) -> None:
     """Remember whose page this is and its language, for an error page too."""
     session = object_session(newsroom) if newsroom else None
@@ -64,10 +75,8 @@ def page(
 ) -> HTMLResponse:
     """Return a page in the voice of the request."""
     newsroom, language = voice(request)
-    html = environment(language).get_template(f"pages/{template}").render(
-        newsroom=newsroom, site=settings.current().site, asset=assets.address, look=look.address, tel=tel,
-        **context
-    )
+    usual = {"newsroom": newsroom, "site": settings.current().site, **EVERYWHERE}
+    html = environment(language).get_template(f"pages/{template}").render({**usual, **context})
     sent = {"Content-Language": language, **FRESH, **(headers or {})}
     if not getattr(request.state, "language", ""):
         sent["Vary"] = "Accept-Language"

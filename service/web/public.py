@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 
 from service import database, newsrooms, releases
 from service.mail import prose
-from service.models import Newsroom, ReleaseState
+from service.models import Newsroom
+from service.states import ReleaseState
 from service.web import look
 from service.web.assets import FOR_EVER
 from service.web.consent import FollowBox
@@ -46,7 +47,8 @@ def press_room(request: Request, slug: str) -> HTMLResponse:
     with database.reading() as session:
         newsroom = press_room_of(request, session, slug)
         return page(
-            request, "press_room.html",
+            request,
+            "press_room.html",
             latest=releases.latest(session, newsroom.id, LATEST),
             more=releases.count(session, newsroom.id) > LATEST,
             people=people(newsroom.contacts),
@@ -93,8 +95,11 @@ def release(request: Request, slug: str, name: str) -> HTMLResponse:
             raise Refusal(410, "withdrawn")
         beside = releases.latest(session, newsroom.id, BESIDE + 1)
         return page(
-            request, "release.html",
-            release=found.release, version=found.version, body=prose.to_html(found.version.body),
+            request,
+            "release.html",
+            release=found.release,
+            version=found.version,
+            body=prose.to_html(found.version.body),
             people=people(found.version.contacts or newsroom.contacts),
             latest=[one for one in beside if one.release.id != found.release.id][:BESIDE],
             box=FollowBox(newsroom, found.version.language, f"/{slug}/releases/{name}"),

@@ -67,8 +67,13 @@ class Running:
         """Run the same (or another) command once more, and return how it ended."""
         changed = {f"UTSKICK_{name}".upper(): str(value) for name, value in given.items()}
         return subprocess.run(
-            [*CLI, *(command or self.command).split()], check=False, capture_output=True, text=True, timeout=60,
-            cwd=self.folder, env=self.environment | changed,
+            [*CLI, *(command or self.command).split()],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd=self.folder,
+            env=self.environment | changed,
         )
 
     def site(self, path: str = "/") -> str:

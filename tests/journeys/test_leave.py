@@ -29,7 +29,7 @@ def test_one_click_ends_it_whatever_the_body(running: Stack, body: str) -> None:
             assert client.post(path, **BODIES[body]).status_code == 200  # type: ignore[arg-type] # httpx's own
         assert client.get(path).status_code == 200
     assert bath.states() == {"ended": 1}
-    (row,) = running.rows("SELECT address, address_hash, ended_at FROM subscriptions s JOIN newsrooms n"
+    (row,) = running.rows("SELECT s.address, s.address_hash, s.ended_at FROM subscriptions s JOIN newsrooms n"
                           " ON n.id = s.newsroom_id WHERE n.slug = :slug", slug=bath.slug)  # fmt: skip
     assert (row["address"], row["address_hash"]) == (None, None)
     done = bath.publish("sedan")

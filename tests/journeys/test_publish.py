@@ -134,7 +134,7 @@ def test_an_archive_is_moved_without_mail(running: Stack) -> None:
     running.sink.wait_for(1, to=follower)
     assert [mail.message["Subject"] for mail in running.sink.log(follower)] == ["Badet öppnar på måndag"]
     with running.client() as client:
-        assert "2 maj 2019 kl. 10.00" in client.get(bath.url("/releases/gammal")).text
+        assert "2 maj 2019 kl.\N{NO-BREAK SPACE}10.00" in client.get(bath.url("/releases/gammal")).text
 
 
 def test_a_withdrawn_release_is_gone_and_says_so(running: Stack) -> None:
@@ -171,7 +171,9 @@ REAL = os.environ.get("UTSKICK_TEST_RELEASES")
 def test_the_release_files_go_the_whole_way(running: Stack, folder: Path) -> None:
     for newsroom in sorted(folder.glob("*.yaml")):
         running.cli("newsroom", "load", newsroom)
-        slug = next(line.split(":")[1].strip() for line in newsroom.read_text().splitlines() if line.startswith("slug:"))
+        slug = next(
+            line.split(":")[1].strip() for line in newsroom.read_text().splitlines() if line.startswith("slug:")
+        )
         path = running.folder / "real.csv"
         path.write_text(f"reader@{slug}.example.org\n")
         running.cli("subscribers", "import", path, "--newsroom", slug, "--consent", "a test")

@@ -7,14 +7,17 @@ from email.message import EmailMessage
 from html.parser import HTMLParser
 
 from service import mail
-from service.models import Kind, Newsroom, Release, Subscription, SubscriptionState, Version
+from service.models import Newsroom, Release, Subscription, Version
+from service.states import Kind, SubscriptionState
 
 TOKEN = "Tw1n-Tw1n_Tw1n-Tw1n_Tw"
 PUBLIC_ID = "7f3c9a4e5b6d4c2f8a1e0d9b8c7a6f5e"
 NOW = datetime(2026, 3, 2, 9, 5, tzinfo=UTC)
 ENVIRONMENT = {
-    "UTSKICK_BASE_URL": "https://press.example.org", "UTSKICK_MAIL_DOMAIN": "mail.example.org",
-    "UTSKICK_SMTP_URL": "smtp://127.0.0.1:2525", "UTSKICK_SECRET_KEY": "only for these tests",
+    "UTSKICK_BASE_URL": "https://press.example.org",
+    "UTSKICK_MAIL_DOMAIN": "mail.example.org",
+    "UTSKICK_SMTP_URL": "smtp://127.0.0.1:2525",
+    "UTSKICK_SECRET_KEY": "only for these tests",
 }
 
 LEAD = """Kommunstyrelsen i Åsele strand beviljar 163\u00a0000 kr för att fortsätta samarbetet med vänorten
@@ -42,10 +45,20 @@ Här finns hav, skog och ett bibliotek."""
 
 def newsroom(**changed: object) -> Newsroom:
     values: dict[str, object] = {
-        "slug": "asele-strand", "name": "Åsele strands kommun", "language": "sv",
-        "timezone": "Europe/Stockholm", "tagline": "", "about": ABOUT, "phone": "", "website": "",
-        "address": "Strandgatan 1\n900 00 Åsele strand\n", "accent": "#b3541e", "sender_name": "",
-        "sender_address": "press@example.org", "bounce_address": "studs@example.org", "privacy": {},
+        "slug": "asele-strand",
+        "name": "Åsele strands kommun",
+        "language": "sv",
+        "timezone": "Europe/Stockholm",
+        "tagline": "",
+        "about": ABOUT,
+        "phone": "",
+        "website": "",
+        "address": "Strandgatan 1\n900 00 Åsele strand\n",
+        "accent": "#b3541e",
+        "sender_name": "",
+        "sender_address": "press@example.org",
+        "bounce_address": "studs@example.org",
+        "privacy": {},
     }
     return Newsroom(**values | changed)
 
@@ -57,11 +70,18 @@ def release(**changed: object) -> Release:
 
 def version(**changed: object) -> Version:
     values: dict[str, object] = {
-        "language": "sv", "headline": "Fortsatt öst\u2010västligt samarbete med Havnvik – i 30 år till",
-        "lead": LEAD, "body": BODY, "keywords": ["vänort", "Havnvik", "Agenda 2030"],
+        "language": "sv",
+        "headline": "Fortsatt öst\u2010västligt samarbete med Havnvik – i 30 år till",
+        "lead": LEAD,
+        "body": BODY,
+        "keywords": ["vänort", "Havnvik", "Agenda 2030"],
         "contacts": [
-            {"name": "Åsa Öberg (X)", "role": "ordförande i kommunstyrelsen", "phone": "070-000 01 66",
-             "email": "asa.oberg@example.org"},
+            {
+                "name": "Åsa Öberg (X)",
+                "role": "ordförande i kommunstyrelsen",
+                "phone": "070-000 01 66",
+                "email": "asa.oberg@example.org",
+            },
             {"name": "Örjan Ek (Y)", "role": "vice ordförande", "phone": "+46 (0)70-000 67 64", "email": ""},
         ],
     }
@@ -70,8 +90,12 @@ def version(**changed: object) -> Version:
 
 def subscription(**changed: object) -> Subscription:
     values: dict[str, object] = {
-        "id": 42, "address": "anna@example.org", "state": SubscriptionState.PENDING, "language": "sv",
-        "leave_token": TOKEN, "expires_at": None,
+        "id": 42,
+        "address": "anna@example.org",
+        "state": SubscriptionState.PENDING,
+        "language": "sv",
+        "leave_token": TOKEN,
+        "expires_at": None,
     }
     return Subscription(**values | changed)
 

@@ -83,7 +83,9 @@ def test_an_address_fits_a_path_as_octets(monkeypatch: pytest.MonkeyPatch) -> No
         address.parse(f"{'å' * 32}@{domain}.{'b' * 20}.org")
 
 
-letters = st.text(st.characters(categories=["Lu", "Ll"], max_codepoint=0x24F, exclude_characters="ı"), min_size=1, max_size=20)
+letters = st.text(
+    st.characters(categories=["Lu", "Ll"], max_codepoint=0x24F, exclude_characters="ı"), min_size=1, max_size=20
+)
 
 
 @given(letters)

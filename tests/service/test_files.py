@@ -204,7 +204,9 @@ def test_a_wrong_newsroom_file_names_line_and_field(lines: list[str], line: int,
 )  # fmt: skip
 def test_a_newsroom_needs_good_names(field: str, value: str, message: str) -> None:
     lines = [f"{field}: {value}" if line.startswith(field) else line for line in ROOM]
-    with pytest.raises(FileError, match=f":{ROOM.index(next(line for line in ROOM if line.startswith(field))) + 1}: ") as caught:
+    with pytest.raises(
+        FileError, match=f":{ROOM.index(next(line for line in ROOM if line.startswith(field))) + 1}: "
+    ) as caught:
         newsrooms.parse_file("\n".join(lines), "room.yaml")
     assert caught.value.field == field
     assert message in caught.value.message
@@ -217,7 +219,9 @@ def test_a_newsroom_needs_its_fields(field: str) -> None:
     assert (caught.value.field, caught.value.message) == (field, "the field is missing")
 
 
-@pytest.mark.parametrize("text", ["", "Text.", "---\nheadline: x\n", "--- x\nheadline: x\n---\n", "\n---\nheadline: x\n---\n"])
+@pytest.mark.parametrize(
+    "text", ["", "Text.", "---\nheadline: x\n", "--- x\nheadline: x\n---\n", "\n---\nheadline: x\n---\n"]
+)
 def test_front_matter_that_is_missing(text: str) -> None:
     with pytest.raises(FileError, match="front matter is missing") as caught:
         releases.parse_file(text, "x.md")
@@ -288,13 +292,16 @@ def test_yaml_bombs_go_off_nowhere() -> None:
 def test_any_front_matter_is_read_or_refused(text: str) -> None:
     for parse, written in ((releases.parse_file, f"---\n{text}\n---\n"), (newsrooms.parse_file, text)):
         try:
-            parse(written, "x")  # type: ignore[operator]
+            parse(written, "x")
         except FileError as error:
             assert error.line >= 1
 
 
 yaml_like = st.lists(
-    st.sampled_from([*"abc:-[]{}&*!|>'\"%@`#?,\n ", "headline", ": ", "- ", "!!int ", "\n  ", "&a ", "*a", "<<: ", "? "]), max_size=40
+    st.sampled_from(
+        [*"abc:-[]{}&*!|>'\"%@`#?,\n ", "headline", ": ", "- ", "!!int ", "\n  ", "&a ", "*a", "<<: ", "? "]
+    ),
+    max_size=40,
 ).map("".join)
 
 
@@ -311,11 +318,14 @@ plain = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_
 prose = st.text(st.characters(exclude_categories=["Cc", "Cs"], include_characters="\n\t"), max_size=200).map(str.strip)
 email = st.from_regex(r"[a-z]{1,10}@[a-z]{1,10}\.example\.org", fullmatch=True)
 contact = st.fixed_dictionaries(
-    {"name": plain.filter(bool)}, optional={"role": plain, "phone": plain.map(lambda text: text[:50].strip()), "email": email}
+    {"name": plain.filter(bool)},
+    optional={"role": plain, "phone": plain.map(lambda text: text[:50].strip()), "email": email},
 )
+letters = string.ascii_lowercase + string.digits
+slug = st.text(letters, min_size=1, max_size=20).filter(lambda made: made not in newsrooms.RESERVED)
 room_fields = st.fixed_dictionaries(
     {
-        "slug": st.text(string.ascii_lowercase + string.digits, min_size=1, max_size=20).filter(lambda slug: slug not in newsrooms.RESERVED),
+        "slug": slug,
         "name": plain.filter(bool),
         "language": st.sampled_from(["sv", "fi", "en"]),
         "timezone": st.sampled_from(["Europe/Stockholm", "Europe/Helsinki", "UTC"]),
@@ -336,7 +346,9 @@ room_fields = st.fixed_dictionaries(
 
 
 @given(room_fields)
-@limits(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
+@limits(
+    max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+)
 def test_what_show_prints_load_reads_back(database_url: str, fields: dict[str, Any]) -> None:
     told = NewsroomFile.model_validate(fields)
     shown = newsrooms.fields(do(newsrooms.load, told, START))

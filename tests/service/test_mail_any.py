@@ -14,18 +14,61 @@ from service.mail import clean, headers, quoted
 from tests.service import mail_twin as twin
 
 ANY = st.characters(exclude_categories=())
-NASTY = st.sampled_from([
-    "\r\nBcc: eve@example.org\r\n\r\n", "\n.\r\n", "\nFrom eve", "\x1a" * 22, "\x1aid\x1a", "\x00", "\ud800",
-    "--=_utskick--", "=?utf-8?q?x?=", "</td></table><script>", "{{ 7*7 }}{% raw %}", "<!--", "]]>",
-    "&#26;" * 22, "&#x1a;", "[a](javascript:x)", "![b](http://x.test/y)", "[c](http://x.test/&#26;)",
-    "x" * 1200, "å" * 400, "\t \t", "> > - 1. ", "```\n", "# ", "\u2028",
-    "é\u0301" * 40, "𝕬" * 60, "%(name)s", "“", "– ", "\\", '"', "@", "<", ";",
-])
+NASTY = st.sampled_from(
+    [
+        "\r\nBcc: eve@example.org\r\n\r\n",
+        "\n.\r\n",
+        "\nFrom eve",
+        "\x1a" * 22,
+        "\x1aid\x1a",
+        "\x00",
+        "\ud800",
+        "--=_utskick--",
+        "=?utf-8?q?x?=",
+        "</td></table><script>",
+        "{{ 7*7 }}{% raw %}",
+        "<!--",
+        "]]>",
+        "&#26;" * 22,
+        "&#x1a;",
+        "[a](javascript:x)",
+        "![b](http://x.test/y)",
+        "[c](http://x.test/&#26;)",
+        "x" * 1200,
+        "å" * 400,
+        "\t \t",
+        "> > - 1. ",
+        "```\n",
+        "# ",
+        "\u2028",
+        "é\u0301" * 40,
+        "𝕬" * 60,
+        "%(name)s",
+        "“",
+        "– ",
+        "\\",
+        '"',
+        "@",
+        "<",
+        ";",
+    ]
+)
 WORDS = st.lists(st.one_of(st.text(ANY, max_size=30), NASTY), max_size=8).map("".join)
 NAMES = [
-    b"From", b"To", b"Subject", b"Date", b"Message-ID", b"Content-Language",
-    b"List-Id", b"List-Help", b"List-Owner", b"List-Archive", b"List-Unsubscribe",
-    b"List-Unsubscribe-Post", b"MIME-Version", b"Content-Type",
+    b"From",
+    b"To",
+    b"Subject",
+    b"Date",
+    b"Message-ID",
+    b"Content-Language",
+    b"List-Id",
+    b"List-Help",
+    b"List-Owner",
+    b"List-Archive",
+    b"List-Unsubscribe",
+    b"List-Unsubscribe-Post",
+    b"MIME-Version",
+    b"Content-Type",
 ]
 
 
@@ -51,9 +94,7 @@ def assert_whole(raw: bytes) -> None:
 
 
 @hypothesis(max_examples=150, deadline=None)
-@given(
-    headline=WORDS, lead=WORDS, body=WORDS, name=WORDS, about=WORDS, address=WORDS, keyword=WORDS, phone=WORDS
-)
+@given(headline=WORDS, lead=WORDS, body=WORDS, name=WORDS, about=WORDS, address=WORDS, keyword=WORDS, phone=WORDS)
 def test_any_text_makes_a_whole_message(
     headline: str, lead: str, body: str, name: str, about: str, address: str, keyword: str, phone: str
 ) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service import i18n, mail, settings
+from service import colours, i18n, mail, settings
 from service.mail import look
 from tests.service import mail_twin as twin
 
@@ -47,9 +47,7 @@ def test_nothing_remote() -> None:
 
 def test_only_the_leave_link_tells_followers_apart() -> None:
     content = mail.compile_release(twin.newsroom(), twin.release(), twin.version()).content
-    one, other = (
-        mail.join(content, address="a@example.org", public_id="a", leave_token=token * 22) for token in "XY"
-    )
+    one, other = (mail.join(content, address="a@example.org", public_id="a", leave_token=token * 22) for token in "XY")
     differ = set(twin.Page(one).links()) ^ set(twin.Page(other).links())
     assert differ == {f"https://press.example.org/unsubscribe/{token * 22}" for token in "XY"}
 
@@ -62,8 +60,11 @@ def test_contacts_can_be_tapped() -> None:
 def test_script_and_markup_of_a_version_are_only_text() -> None:
     evil = "<script>alert(1)</script><img src=https://example.org/x.png onerror=alert(1)>"
     raw = twin.release_mail(
-        headline=evil, lead=evil, body=f"{evil}\n\n[klicka](javascript:alert(1)) ![bild](https://example.org/a.png)",
-        keywords=[evil], contacts=[{"name": evil, "phone": evil, "email": f'a"onclick="x@{evil}'}],
+        headline=evil,
+        lead=evil,
+        body=f"{evil}\n\n[klicka](javascript:alert(1)) ![bild](https://example.org/a.png)",
+        keywords=[evil],
+        contacts=[{"name": evil, "phone": evil, "email": f'a"onclick="x@{evil}'}],
     )
     page = twin.Page(raw)
     assert not {"script", "img"} & {tag for tag, _ in page.tags}
@@ -83,8 +84,8 @@ def test_style_sheet_keeps_only_what_cannot_stand_inline() -> None:
 @given(st.integers(0, 0xFFFFFF))
 def test_any_accent_can_be_read(colour: int) -> None:
     day, night = look.accent(f"#{colour:06X}")
-    assert look.contrast(day, look.PAPER) >= 4.5
-    assert look.contrast(night, look.NIGHT) >= 4.5
+    assert colours.contrast(day, look.PAPER) >= 4.5
+    assert colours.contrast(night, look.NIGHT) >= 4.5
 
 
 @pytest.mark.parametrize("accent", ["", "red", "#12", "#12345g", "#123456;}", "#123456\n"])
@@ -93,8 +94,8 @@ def test_an_accent_that_is_none_becomes_ours(accent: str) -> None:
 
 
 def test_known_contrasts() -> None:
-    assert look.contrast("#000000", "#ffffff") == pytest.approx(21)
-    assert look.contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
+    assert colours.contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert colours.contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
 
 
 def test_every_ink_of_the_style_sheet_can_be_read() -> None:
@@ -102,7 +103,7 @@ def test_every_ink_of_the_style_sheet_can_be_read() -> None:
         style = (settings.ROOT / f"templates/mail/{name}.css").read_text(encoding="utf-8")
         inks = re.findall(r"[{ ]color: (#\w{6})", style)
         assert inks
-        assert all(look.contrast(ink, ground) >= 4.5 for ink in inks)
+        assert all(colours.contrast(ink, ground) >= 4.5 for ink in inks)
 
 
 def html_octets(raw: bytes) -> int:

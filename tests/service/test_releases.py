@@ -1,12 +1,15 @@
 """Releases: published once however often and from wherever, on time, or not at all."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy.orm import Session
 
 from service import database, ledger, releases, settlement
-from service.models import Newsroom, ReleaseState
+from service.models import Newsroom
 from service.releases import PublishError
+from service.states import ReleaseState
 from tests.service.press import (
     START,
     after,
@@ -42,6 +45,15 @@ def expanded(press: Newsroom, now_of_expanding: float = 60) -> int:
     return made.id
 
 
+def withdraw(press: Newsroom, now: datetime) -> bool:
+    def taken_off(session: Session) -> bool:
+        release = releases.by_slug(session, press.id, "badet")
+        assert release is not None
+        return releases.withdraw(session, release, now)
+
+    return do(taken_off)
+
+
 def test_publishing_makes_a_release_a_version_a_dispatch_and_its_mail(press: Newsroom) -> None:
     done = publish(press)
     assert (done.made, done.release.slug, done.release.state) == (True, "badet", ReleaseState.PUBLISHED)
@@ -66,14 +78,23 @@ def test_the_same_content_again_changes_nothing(press: Newsroom) -> None:
 
 @pytest.mark.parametrize(
     "changed",
-    [{"headline": "Annat"}, {"lead": "Annat"}, {"body": "Annat"}, {"keywords": ["annat"]}, {"kind": "news"}, {"language": "en"}],
+    [
+        {"headline": "Annat"},
+        {"lead": "Annat"},
+        {"body": "Annat"},
+        {"keywords": ["annat"]},
+        {"kind": "news"},
+        {"language": "en"},
+    ],
     ids=str,
 )
 def test_other_content_under_the_same_slug_is_refused(press: Newsroom, changed: dict[str, object]) -> None:
     publish(press)
     before = everything()
     other = release_file().model_copy(update=changed)
-    with pytest.raises(PublishError, match="asele-strand/badet is already published with other content; use `release correct`"):
+    with pytest.raises(
+        PublishError, match="asele-strand/badet is already published with other content; use `release correct`"
+    ):
         do(releases.publish, press, other, START)
     assert everything() == before
 
@@ -87,7 +108,9 @@ def test_two_threads_at_once_make_one_release_and_one_dispatch(press: Newsroom) 
     done = at_once(6, lambda _: publish(press))
     assert sum(one.made for one in done) == 1
     assert len({one.dispatch.id for one in done if one.dispatch}) == 1
-    assert [len(rows(f"SELECT id FROM {name}")) for name in ("releases", "versions", "dispatches", "messages")] == [1] * 4
+    assert [len(rows(f"SELECT id FROM {name}")) for name in ("releases", "versions", "dispatches", "messages")] == [
+        1
+    ] * 4
 
 
 def test_two_contents_at_once_publish_one_of_them(press: Newsroom) -> None:
@@ -102,11 +125,15 @@ def test_two_contents_at_once_publish_one_of_them(press: Newsroom) -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"at": after(3600)}])
-def test_mail_that_cannot_be_compiled_stops_the_publishing(press: Newsroom, options: dict[str, object]) -> None:
+def test_mail_that_cannot_be_compiled_stops_the_publishing(press: Newsroom, options: dict[str, Any]) -> None:
     write("UPDATE newsrooms SET timezone = 'No/Where'")
     before = everything()
     with pytest.raises(KeyError):
-        do(lambda session: releases.publish(session, session.get_one(Newsroom, press.id), release_file(), START, **options))
+        do(
+            lambda session: releases.publish(
+                session, session.get_one(Newsroom, press.id), release_file(), START, **options
+            )
+        )
     assert everything() == before
     write("UPDATE newsrooms SET timezone = 'Europe/Stockholm'")
     assert publish(press).made
@@ -156,8 +183,8 @@ def test_a_withdrawn_release_is_gone_and_its_mailing_stops(press: Newsroom) -> N
     assert done.dispatch is not None
     do(ledger.expand, done.dispatch.id, START)
     batch = claim(done.dispatch.id, size=1)
-    assert do(releases.withdraw, done.release, after(60)) is True
-    assert do(releases.withdraw, done.release, after(61)) is False
+    assert withdraw(press, after(60)) is True
+    assert withdraw(press, after(61)) is False
     found = do(releases.find, press.id, "badet")
     assert found is not None
     assert found.release.state is ReleaseState.WITHDRAWN
@@ -170,7 +197,7 @@ def test_a_withdrawn_release_is_gone_and_its_mailing_stops(press: Newsroom) -> N
 
 def test_a_release_withdrawn_before_its_time_is_never_published(press: Newsroom) -> None:
     done = publish(press, at=after(60))
-    assert do(releases.withdraw, done.release, START) is True
+    assert withdraw(press, START) is True
     assert do(releases.publish_due, done.release.id, after(60)) is False
     assert do(releases.find, press.id, "badet") is None
 
@@ -179,7 +206,7 @@ def test_a_release_withdrawn_before_it_is_expanded_mails_nobody(press: Newsroom)
     crowd(press, 2)
     done = publish(press)
     assert done.dispatch is not None
-    do(releases.withdraw, done.release, START)
+    withdraw(press, START)
     assert do(ledger.expand, done.dispatch.id, START) is False
     assert the_books(done.dispatch.id).recipients == 0
 
@@ -189,14 +216,16 @@ def test_withdrawing_and_expanding_at_once_leaves_nothing_to_send(press: Newsroo
     done = publish(press)
     assert done.dispatch is not None
     number = done.dispatch.id
-    at_once(2, lambda turn: do(ledger.expand, number, START) if turn else do(releases.withdraw, done.release, START))
+    at_once(2, lambda turn: do(ledger.expand, number, START) if turn else withdraw(press, START))
     do(settlement.skip_cancelled, START)
     assert the_books(number).pending == 0
     assert do(ledger.claim, number, "test", after(60), 10) is None
 
 
 def test_only_those_confirmed_by_then_and_not_gone_are_mailed(press: Newsroom) -> None:
-    followers(press, "early@example.org", "gone@example.org", "going@example.org", "complained@example.org", now=after(-60))
+    followers(
+        press, "early@example.org", "gone@example.org", "going@example.org", "complained@example.org", now=after(-60)
+    )
     followers(press, "now@example.org", now=START)
     followers(press, "late@example.org", now=after(1))
     followers(room("norrvik"), "elsewhere@example.org", now=after(-60))
@@ -209,14 +238,15 @@ def test_only_those_confirmed_by_then_and_not_gone_are_mailed(press: Newsroom) -
     assert do(ledger.expand, number.id, after(60)) is True
     states = rows(
         "SELECT s.address, d.state FROM deliveries d JOIN subscriptions s ON s.id = d.subscription_id"
-        " WHERE d.dispatch_id IS NOT NULL ORDER BY s.id"
+        " WHERE d.dispatch_id IS NOT NULL"
     )
-    assert states == [
+    assert set(states) == {
         ("early@example.org", "queued"),
         (None, "skipped"),
         ("complained@example.org", "skipped"),
         ("now@example.org", "queued"),
-    ]
+    }
+    assert len(states) == 4
     assert the_books(number.id).recipients == 4
 
 
@@ -254,4 +284,4 @@ def test_the_press_room_shows_the_newest_first(press: Newsroom) -> None:
         shown = releases.latest(session, press.id, 2, offset=1)
         assert [one.release.slug for one in shown] == ["dag-1", "dag-2"]
         assert releases.count(session, press.id) == 4
-        assert [one.release.slug for one in releases.every(session)][0] == "senare"
+        assert next(one.release.slug for one in releases.every(session)) == "senare"

@@ -98,7 +98,13 @@ def test_amqp_needs_redis_for_the_limits(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize(
     "url",
-    ["redis://x:1/0", "rediss://x", "redis+socket:///tmp/x.sock", "sentinel://a:1;sentinel://b:2", "sentinel://a:1,b:2"],
+    [
+        "redis://x:1/0",
+        "rediss://x",
+        "redis+socket:///tmp/x.sock",
+        "sentinel://a:1;sentinel://b:2",
+        "sentinel://a:1,b:2",
+    ],
 )
 def test_brokers_of_the_contract_are_taken(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     configure(monkeypatch, broker_url=url)
@@ -124,7 +130,11 @@ def test_https_is_needed_but_on_loopback(url: str, monkeypatch: pytest.MonkeyPat
         ({"base_url": "http://localhost:9000"}, "http://localhost:9000", "utskick.localhost"),
         ({"base_url": "https://192.0.2.1"}, "https://192.0.2.1", "utskick.localhost"),
         ({"base_url": "https://press.example.org"}, "https://press.example.org", "press.example.org"),
-        ({"base_url": "https://press.example.org", "mail_domain": "example.org"}, "https://press.example.org", "example.org"),
+        (
+            {"base_url": "https://press.example.org", "mail_domain": "example.org"},
+            "https://press.example.org",
+            "example.org",
+        ),
     ],
 )
 def test_the_site_and_its_mail_domain(
@@ -152,7 +162,7 @@ def test_the_database_and_the_mailbox_by_default(tmp_path: Path) -> None:
 
 def test_a_relay_is_needed_once_residents_reach_the_site(monkeypatch: pytest.MonkeyPatch) -> None:
     configure(monkeypatch, base_url="https://press.example.org")
-    with pytest.raises(SettingsError, match="^UTSKICK_SMTP_URL is needed"):
+    with pytest.raises(SettingsError, match=r"^UTSKICK_SMTP_URL is needed"):
         _ = settings.current().relay
 
 
@@ -218,5 +228,7 @@ def test_a_wrong_env_file_is_refused_too(tmp_path: Path) -> None:
 
 def test_settings_need_no_terminal_nor_directory() -> None:
     code = "from service import settings; print(settings.current().site)"
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment(Path("/nonexistent")))
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment(Path("/nonexistent"))
+    )
     assert done.stdout == "http://127.0.0.1:8000\n"

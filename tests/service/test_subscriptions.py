@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from service import address, database, ledger, subscriptions, tokens
-from service.models import Newsroom, SubscriptionState
+from service.models import Newsroom
+from service.states import SubscriptionState
 from tests.service.press import (
     CONSENT,
     START,
@@ -70,7 +71,9 @@ def test_an_unknown_address_gets_a_pending_row_a_consent_and_a_confirmation(pres
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("typed", ["anna.ek@example.org", "ANNA.EK@EXAMPLE.ORG", " Anna.Ek@Example.org\t", "Anna.Ek@ｅxample.org"])
+@pytest.mark.parametrize(
+    "typed", ["anna.ek@example.org", "ANNA.EK@EXAMPLE.ORG", " Anna.Ek@Example.org\t", "Anna.Ek@ｅxample.org"]
+)
 def test_one_subscription_whatever_the_case_and_form(press: Newsroom, typed: str) -> None:
     follow(press, ANNA)
     follow(press, typed, after(minutes=20))

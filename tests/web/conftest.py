@@ -13,7 +13,8 @@ from sqlalchemy import inspect, select, text
 from sqlalchemy.orm import Session
 
 from service import address, broker, database, limits, newsrooms, releases, settings, subscriptions, tokens
-from service.models import Base, Newsroom, Subscription
+from service.columns import Base
+from service.models import Newsroom, Subscription
 from service.web import create_app
 
 WHEN = datetime(2026, 3, 4, 8, 30, tzinfo=UTC)
@@ -145,9 +146,7 @@ def ask(site: TestClient) -> Callable[..., Follower]:
         email = email or f"{secrets.token_hex(4)}@example.org"
         assert site.post(f"/{slug}/subscribe", data={"email": email, "language": language}).status_code == 202
         with database.reading() as session:
-            row = session.scalars(
-                select(Subscription).where(Subscription.address_hash == address.hash_of(email))
-            ).one()
+            row = session.scalars(select(Subscription).where(Subscription.address_hash == address.hash_of(email))).one()
             return Follower(row.id, row.leave_token)
 
     return asking

@@ -21,8 +21,20 @@ CSP = (
     "default-src 'none'; style-src 'self'; img-src 'self'; font-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
 )
-PATHS = ("/", "/norrvik", "/norrvik/releases", "/norrvik/releases/bron", "/norrvik/privacy", "/norrvik/look.css",
-         "/healthz", "/readyz", "/robots.txt", "/favicon.ico", "/nowhere", "/confirm/x")
+PATHS = (
+    "/",
+    "/norrvik",
+    "/norrvik/releases",
+    "/norrvik/releases/bron",
+    "/norrvik/privacy",
+    "/norrvik/look.css",
+    "/healthz",
+    "/readyz",
+    "/robots.txt",
+    "/favicon.ico",
+    "/nowhere",
+    "/confirm/x",
+)
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -66,11 +78,16 @@ def test_method_that_is_not_there(site: TestClient) -> None:
 @pytest.mark.parametrize(
     ("path", "accept", "words"),
     [
-        ("/norrvik/nothing", "en", "Sidan finns inte"), ("/karhula/releases/nothing", "en", "Sivua ei löydy"),
-        ("/nowhere", "fi", "Sivua ei löydy"), ("/nowhere/at/all", "sv-FI", "Sidan finns inte"),
-        ("/nowhere", "", "The page does not exist"), ("/desk", "xx", "The page does not exist"),
-        ("/norrvik%00", "en", "The page does not exist"), ("/docs", "en", "The page does not exist"),
-        ("/openapi.json", "en", "The page does not exist"), ("/norrvik/feed.atom", "en", "Sidan finns inte"),
+        ("/norrvik/nothing", "en", "Sidan finns inte"),
+        ("/karhula/releases/nothing", "en", "Sivua ei löydy"),
+        ("/nowhere", "fi", "Sivua ei löydy"),
+        ("/nowhere/at/all", "sv-FI", "Sidan finns inte"),
+        ("/nowhere", "", "The page does not exist"),
+        ("/desk", "xx", "The page does not exist"),
+        ("/norrvik%00", "en", "The page does not exist"),
+        ("/docs", "en", "The page does not exist"),
+        ("/openapi.json", "en", "The page does not exist"),
+        ("/norrvik/feed.atom", "en", "Sidan finns inte"),
     ],
 )
 def test_missing_pages_speak_the_right_language(site: TestClient, path: str, accept: str, words: str) -> None:
@@ -84,8 +101,11 @@ def test_database_away_is_said_and_nothing_is_lost(
 ) -> None:
     monkeypatch.setenv("UTSKICK_DATABASE_URL", f"sqlite:///{tmp_path}/no/such/place.db")
     settings.current.cache_clear()
-    for answer in (site.post("/norrvik/subscribe", data={"email": "n@example.org"}), site.get("/norrvik"),
-                   site.post(f"/unsubscribe/{follower.leave}")):
+    for answer in (
+        site.post("/norrvik/subscribe", data={"email": "n@example.org"}),
+        site.get("/norrvik"),
+        site.post(f"/unsubscribe/{follower.leave}"),
+    ):
         assert answer.status_code == 503
         assert answer.headers["Retry-After"] == "60"
         assert "It does not work just now" in answer.text

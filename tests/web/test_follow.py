@@ -47,9 +47,15 @@ def test_multipart_is_taken_too(site: TestClient) -> None:
 @pytest.mark.parametrize(
     ("page", "kept"),
     [
-        ("/norrvik", "/norrvik"), ("/norrvik/releases/bron", "/norrvik/releases/bron"), ("", "/norrvik"),
-        ("/unsubscribe", "/unsubscribe"), ("/norrvik/releases/nothing", "/norrvik"), ("/karhula", "/norrvik"),
-        ("https://evil.example/", "/norrvik"), ("/norrvik/releases/bron\n", "/norrvik"), ("/" * 600, "/norrvik"),
+        ("/norrvik", "/norrvik"),
+        ("/norrvik/releases/bron", "/norrvik/releases/bron"),
+        ("", "/norrvik"),
+        ("/unsubscribe", "/unsubscribe"),
+        ("/norrvik/releases/nothing", "/norrvik"),
+        ("/karhula", "/norrvik"),
+        ("https://evil.example/", "/norrvik"),
+        ("/norrvik/releases/bron\n", "/norrvik"),
+        ("/" * 600, "/norrvik"),
     ],
 )
 def test_only_a_page_with_a_box_goes_on_record(site: TestClient, page: str, kept: str) -> None:
@@ -81,8 +87,13 @@ def test_bad_address_gets_the_form_again_with_one_sentence(site: TestClient, typ
     assert answer.status_code == 422
     assert "<title>Fel: " in answer.text
     assert answer.text.count(sentence) == 2  # in the summary on top, and by the field
-    for part in ('role="alert" tabindex="-1" autofocus', 'aria-describedby="email-problem email-hint"',
-                 'aria-invalid="true"', 'href="#email"', 'value="/norrvik/releases/bron"'):
+    for part in (
+        'role="alert" tabindex="-1" autofocus',
+        'aria-describedby="email-problem email-hint"',
+        'aria-invalid="true"',
+        'href="#email"',
+        'value="/norrvik/releases/bron"',
+    ):
         assert part in answer.text, part
     assert "<script" not in answer.text
     assert rows() == before
@@ -101,11 +112,16 @@ def test_idn_is_taken_as_a_label(site: TestClient) -> None:
 @pytest.mark.parametrize(
     ("kind", "body"),
     [
-        ("application/json", b'{"email": "maja@example.org"}'), ("", b"email=maja@example.org"),
-        ("multipart/form-data", b"--"), ("multipart/form-data; boundary=x", b"--x\r\nbroken"),
-        ("multipart/form-data; boundary=x; charset=rot13",
-         b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\nb\r\n--x--\r\n'),
-        ("application/x-www-form-urlencoded", b"&" * 5000), ("application/x-www-form-urlencoded", b"%ff%fe=%00"),
+        ("application/json", b'{"email": "maja@example.org"}'),
+        ("", b"email=maja@example.org"),
+        ("multipart/form-data", b"--"),
+        ("multipart/form-data; boundary=x", b"--x\r\nbroken"),
+        (
+            "multipart/form-data; boundary=x; charset=rot13",
+            b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\nb\r\n--x--\r\n',
+        ),
+        ("application/x-www-form-urlencoded", b"&" * 5000),
+        ("application/x-www-form-urlencoded", b"%ff%fe=%00"),
     ],
 )
 def test_broken_form_counts_as_an_empty_one(site: TestClient, kind: str, body: bytes) -> None:
@@ -163,8 +179,12 @@ def test_broker_away_loses_nothing(site: TestClient, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("client", "network"),
     [
-        ("192.0.2.77", "192.0.2.0/24"), ("::ffff:192.0.2.77", "192.0.2.0/24"),
-        ("2001:db8:1:2::3", "2001:db8:1::/48"), ("fe80::1%eth0", "fe80::/48"), ("", "unknown"), ("nobody", "unknown"),
+        ("192.0.2.77", "192.0.2.0/24"),
+        ("::ffff:192.0.2.77", "192.0.2.0/24"),
+        ("2001:db8:1:2::3", "2001:db8:1::/48"),
+        ("fe80::1%eth0", "fe80::/48"),
+        ("", "unknown"),
+        ("nobody", "unknown"),
     ],
 )
 def test_a_network_counts_as_one_client(client: str, network: str) -> None:

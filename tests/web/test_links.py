@@ -93,10 +93,16 @@ def test_safe_methods_change_no_row(site: TestClient, ask: Ask, follower: Follow
     ("headers", "body"),
     [
         (FORM, b"List-Unsubscribe=One-Click"),
-        ({"Content-Type": "multipart/form-data; boundary=x"},
-         b'--x\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click\r\n--x--\r\n'),
-        ({}, b""), (FORM, b""), (FORM, b"\xff\0&&==%zz"), ({"Content-Type": "multipart/form-data"}, b"--broken"),
-        ({"Content-Type": "application/json"}, b"{"), ({"Content-Type": "nonsense"}, b"x" * 1000),
+        (
+            {"Content-Type": "multipart/form-data; boundary=x"},
+            b'--x\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click\r\n--x--\r\n',
+        ),
+        ({}, b""),
+        (FORM, b""),
+        (FORM, b"\xff\0&&==%zz"),
+        ({"Content-Type": "multipart/form-data"}, b"--broken"),
+        ({"Content-Type": "application/json"}, b"{"),
+        ({"Content-Type": "nonsense"}, b"x" * 1000),
         ({"Origin": "https://mail.example", "Cookie": "a=b", "Sec-Fetch-Site": "cross-site"}, b""),
     ],
 )
@@ -104,7 +110,7 @@ def test_one_click(site: TestClient, follower: Follower, headers: dict[str, str]
     for _ in range(3):
         answer = site.post(f"/unsubscribe/{follower.leave}", headers=headers, content=body)
         assert answer.status_code == 200
-        assert "Du har avslutat" in answer.text
+        assert "Du följer inte längre Norrviks kommun" in answer.text
         assert "set-cookie" not in answer.headers
     with database.reading() as session:
         left = session.scalars(select(Subscription).where(Subscription.leave_token == follower.leave)).one()
@@ -128,7 +134,7 @@ def test_goodbye_offers_the_empty_box_and_following_again_is_a_new_row(
     assert 'action="/norrvik/subscribe"' in goodbye
     assert 'required value=""' in goodbye
     assert 'name="page" value="/unsubscribe"' in goodbye
-    assert "Du har avslutat" in site.get(f"/unsubscribe/{follower.leave}").text
+    assert "Du följer inte längre Norrviks kommun" in site.get(f"/unsubscribe/{follower.leave}").text
     assert ask("maja@example.org").leave != follower.leave
 
 

@@ -98,8 +98,13 @@ def test_port_in_use_is_said_in_one_line(site: TestClient) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         done = subprocess.run(
-            [sys.executable, "-m", "service.web"], env={**os.environ, "UTSKICK_PORT": str(port)},
-            cwd=CODE, capture_output=True, text=True, timeout=PATIENCE, check=False,
+            [sys.executable, "-m", "service.web"],
+            env={**os.environ, "UTSKICK_PORT": str(port)},
+            cwd=CODE,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
         )
     assert done.returncode == 1
     assert done.stderr == f"utskick web: cannot listen on 127.0.0.1:{port}: Address already in use\n"
@@ -119,9 +124,7 @@ def redis(monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[str]]:
     shutil.rmtree(folder)
 
 
-def test_limits_are_counted_in_redis_and_here_while_it_is_away(
-    site: TestClient, redis: subprocess.Popen[str]
-) -> None:
+def test_limits_are_counted_in_redis_and_here_while_it_is_away(site: TestClient, redis: subprocess.Popen[str]) -> None:
     def follow(number: int) -> int:
         answer = site.post("/norrvik/subscribe", data={"email": f"n{number}@example.org"})
         return int(answer.status_code)
@@ -135,16 +138,12 @@ def test_limits_are_counted_in_redis_and_here_while_it_is_away(
     assert [follow(4), follow(5)] == [202, 429]
 
 
-def test_redis_that_hangs_costs_one_visitor_a_second(
-    site: TestClient, redis: subprocess.Popen[str]
-) -> None:
+def test_redis_that_hangs_costs_one_visitor_a_second(site: TestClient, redis: subprocess.Popen[str]) -> None:
     assert settings.current().limits_store.startswith("redis+socket:")
     redis.send_signal(signal.SIGSTOP)
     try:
         began = time.monotonic()
-        found = [
-            site.post("/norrvik/subscribe", data={"email": f"n{n}@example.org"}).status_code for n in range(2)
-        ]
+        found = [site.post("/norrvik/subscribe", data={"email": f"n{n}@example.org"}).status_code for n in range(2)]
         assert time.monotonic() - began < 4
     finally:
         redis.send_signal(signal.SIGCONT)

@@ -10,8 +10,9 @@ from service import address, books, broker, database, files, moments, newsrooms,
 from service.cli.supervisor import Supervisor
 from service.cli.vardir import Refused, write_private
 from service.cli.voice import Voice
-from service.models import DispatchState, Newsroom
+from service.models import Newsroom
 from service.settings import Settings
+from service.states import DispatchState
 
 HERE = Path(__file__).parent
 OLD = ("arsredovisning-2024.md", "inbjudan-strandskolan.md", "simhallen-oppnar.md")

@@ -15,8 +15,14 @@ async def serve(config: settings.Settings) -> None:
     store = Store(config.var_dir / "mailbox")
     smtp = await catcher.listen(store, config.mailbox_smtp_port)
     web = uvicorn.Config(
-        pages.make_app(store), host="127.0.0.1", port=config.mailbox_port, log_level="warning",
-        access_log=False, server_header=False, proxy_headers=False, timeout_graceful_shutdown=1,
+        pages.make_app(store),
+        host="127.0.0.1",
+        port=config.mailbox_port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=1,
     )
     async with smtp:
         await uvicorn.Server(web).serve()

@@ -1,5 +1,6 @@
 """The web side of the mailbox: for this machine only, and careful with what stands in a mail."""
 
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
@@ -14,13 +15,14 @@ from service.cli.mailbox.store import Mail, Store
 
 PAGE = 50
 READ = ("GET", "HEAD")
+FONT = Path(__file__).parents[2] / "web/static/fonts/source-sans-3-latin-wght-normal.woff2"
 CAREFUL = {
     "Cache-Control": "no-store",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src data:; frame-src 'self'; base-uri 'none'; "
+        "default-src 'none'; style-src 'self'; font-src 'self'; img-src data:; frame-src 'self'; base-uri 'none'; "
         "form-action 'none'; frame-ancestors 'none'"
     ),
 }
@@ -74,8 +76,10 @@ def _add_lists(app: FastAPI, store: Store) -> None:
     def messages() -> Response:
         """List the mails for a script, newest first."""
         found = store.newest(store.keep)
-        told = [{"id": m.id, "from": m.sender, "to": m.to, "subject": m.subject,
-                 "received": m.received.isoformat()} for m in found]
+        told = [
+            {"id": m.id, "from": m.sender, "to": m.to, "subject": m.subject, "received": m.received.isoformat()}
+            for m in found
+        ]
         return JSONResponse(told)
 
     @app.api_route("/healthz", methods=list(READ))
@@ -87,6 +91,11 @@ def _add_lists(app: FastAPI, store: Store) -> None:
     def style() -> Response:
         """Give the style sheet."""
         return Response((settings.ROOT / "templates/mailbox/style.css").read_bytes(), media_type="text/css")
+
+    @app.api_route("/font.woff2", methods=list(READ))
+    def font() -> Response:
+        """Give the letters that the public pages have too."""
+        return Response(FONT.read_bytes(), media_type="font/woff2", headers={"Cache-Control": "max-age=3600"})
 
 
 def _add_mails(app: FastAPI, store: Store) -> None:

@@ -1,0 +1,180 @@
+"""The relay, the broker or the database is away, hung or rude: a clear word, nothing lost, and it goes on by itself."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from tests.conftest import Authority, Backend
+from tests.servers import Broker, Sink
+from tests.stack import Stack
+from tests.workers.mailing import Mailing
+
+
+@pytest.fixture
+def small(tmp_path: Path, sqlite_backend: Backend, valkey: Broker, sink: Sink) -> Iterator[Stack]:
+    """An installation on SQLite whose relay the test may upset."""
+    with Stack(tmp_path / "stack", sqlite_backend.fresh(), valkey, sink, smtp_timeout=2) as made:
+        yield made
+
+
+def attempts(stack: Stack) -> int:
+    """Return how many attempts all rows have burnt."""
+    return int(stack.value("SELECT coalesce(sum(attempts), 0) FROM deliveries"))
+
+
+TROUBLES: dict[str, dict[str, Any]] = {
+    "refuses the connection": {"listen": False},
+    "says 554 at once": {"banner": "554 5.7.1 not you"},
+    "refuses MAIL": {"mail": "451 4.3.0 try later"},
+    "hangs at once": {"hang": "connect"},
+    "hangs at MAIL": {"hang": "mail"},
+    "hangs up at RCPT": {"drop": "rcpt"},
+}
+USUAL = {"listen": True, "banner": "", "mail": "", "hang": "", "drop": ""}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_a_relay_that_is_away_burns_no_attempt_and_comes_back(small: Stack, trouble: str) -> None:
+    mailing = Mailing(small, 5)
+    small.sink.behave(**TROUBLES[trouble])
+    small.start("worker", "confirmations", "beat")
+    mailing.publish()
+    small.wait(lambda: small.rows("SELECT * FROM relay WHERE unreachable_since IS NOT NULL"), what="the books say so")
+    books = mailing.bath.books(mailing.dispatch)
+    assert (books["state"], books["pending"]) == ("sending", 5)
+    said = small.cli("dispatch", "show", str(mailing.dispatch)).stdout
+    assert "Relay unreachable since" in said
+    assert attempts(small) == 0
+    small.sink.behave(**USUAL)
+    began = monotonic()
+    small.sink.wait_for(5)
+    assert monotonic() - began < 10 + 2  # the one that hangs must first give up
+    mailing.finish()
+    mailing.check(duplicates=0)
+    assert "unreachable" not in small.cli("dispatch", "show", str(mailing.dispatch)).stdout
+
+
+def test_a_relay_that_wants_another_password(small: Stack) -> None:
+    small.sink.behave(auth="utskick:right")
+    small.environment["UTSKICK_SMTP_URL"] = small.sink.url.replace("//", "//utskick:s3cret-but-not-it@")
+    mailing = Mailing(small, 3)
+    small.start("worker", "confirmations", "beat")
+    mailing.publish()
+    small.wait(lambda: small.rows("SELECT * FROM relay WHERE unreachable_since IS NOT NULL"), what="the books say so")
+    said = small.cli("dispatch", "show", str(mailing.dispatch)).stdout
+    assert "535" in said
+    assert "s3cret" not in said
+    assert attempts(small) == 0
+    small.end("worker")
+    small.environment["UTSKICK_SMTP_URL"] = small.sink.url.replace("//", "//utskick:right@")
+    small.start("worker")
+    mailing.finish()
+    mailing.check(duplicates=0)
+
+
+@pytest.mark.parametrize("scheme", ["smtp+starttls", "smtps"])
+def test_a_relay_with_tls(
+    tmp_path: Path, sqlite_backend: Backend, valkey: Broker, authority: Authority, scheme: str
+) -> None:
+    sink = Sink(cert=authority.cert, tls=scheme == "smtps", starttls=scheme != "smtps", auth="utskick:right")
+    url = sink.url.replace("//", "//utskick:right@")
+    with Stack(tmp_path / "stack", sqlite_backend.fresh(), valkey, sink, smtp_url=url) as stack:
+        mailing = Mailing(stack, 3)
+        stack.start("worker", "confirmations", "beat")
+        mailing.publish()
+        stack.wait(lambda: stack.rows("SELECT * FROM relay WHERE unreachable_since IS NOT NULL"))
+        assert "certificate" in stack.cli("dispatch", "show", "1").stdout.lower()
+        stack.end("worker")
+        stack.environment["SSL_CERT_FILE"] = authority.ca
+        stack.start("worker")
+        mailing.finish()
+        mailing.check(duplicates=0)
+    sink.close()
+
+
+def test_each_recipients_refusal_is_its_own(stack: Stack) -> None:
+    stack.environment["UTSKICK_RETRY_AFTER"] = "1,1"
+    mailing = Mailing(stack, 3)
+    names = ("refuse550-a", "defer450once-b", "defer451-c", "dot552-d", "drop-after-dot-once-e")
+    mailing.bath.import_followers(*(f"{name}@example.org" for name in names))
+    stack.start("worker", "confirmations", "beat")
+    mailing.publish()
+    mailing.finish()
+    rows = stack.rows(
+        "SELECT s.address, d.state, d.attempts, d.uncertain_events, d.reply_code FROM deliveries d"
+        " JOIN subscriptions s ON s.id = d.subscription_id"
+    )
+    found = {row["address"].split("@")[0]: row for row in rows}
+    assert {name: found[name]["state"] for name in names} == {
+        "refuse550-a": "refused", "defer450once-b": "accepted", "defer451-c": "refused", "dot552-d": "refused",
+        "drop-after-dot-once-e": "accepted",
+    }  # fmt: skip
+    assert [found[name]["attempts"] for name in names] == [1, 2, 3, 1, 2]
+    assert found["defer451-c"]["reply_code"] == 451
+    assert found["drop-after-dot-once-e"]["uncertain_events"] == 1
+    assert {found[f"f{n}"]["state"] for n in range(3)} == {"accepted"}
+
+
+def test_uncertain_mail_is_held_until_somebody_decides(small: Stack) -> None:
+    small.environment["UTSKICK_UNCERTAIN"] = "hold"
+    mailing = Mailing(small, 1)
+    mailing.bath.import_followers("drop-after-dot-once-e@example.org")
+    small.start("worker", "confirmations", "beat")
+    mailing.publish()
+    small.wait(lambda: mailing.counts() == {"accepted": 1, "uncertain": 1})
+    assert mailing.state() == "sending"
+    assert "held" in small.cli("dispatch", "show", "1").stdout
+    small.cli("dispatch", "decide", "1", "--resend")
+    mailing.finish()
+    assert mailing.counts() == {"accepted": 2}
+
+
+def test_the_broker_refused_or_hung_stops_nobody(tmp_path: Path, sqlite_backend: Backend, sink: Sink) -> None:
+    broker = Broker()
+    with Stack(tmp_path / "stack", sqlite_backend.fresh(), broker, sink) as stack:
+        mailing = Mailing(stack, 3)
+        stack.start()
+        broker.pause()
+        with stack.client() as client:
+            began = monotonic()
+            assert mailing.bath.follow(client, "hung@example.org").status_code == 202
+            assert monotonic() - began < 5
+            assert client.get("/readyz").json()["status"] == "degraded"
+            said = stack.cli("release", "publish", mailing.bath.release_file("hung"))
+            assert "broker is away" in said.stderr
+            broker.resume()
+            sink.wait_for(4)
+            broker.kill()
+            assert mailing.bath.follow(client, "refused@example.org").status_code == 202
+            said = stack.cli("release", "publish", mailing.bath.release_file("refused"))
+            assert "broker is away" in said.stderr
+            broker.start()
+            sink.wait_for(8)
+    broker.close()
+
+
+def test_a_locked_sqlite_is_said_and_waited_for(small: Stack) -> None:
+    mailing = Mailing(small, 3)
+    small.start()
+    path = small.database_url.removeprefix("sqlite:///")
+    locker = sqlite3.connect(path, isolation_level=None)
+    locker.execute("BEGIN EXCLUSIVE")
+    try:
+        said = small.cli("release", "publish", mailing.bath.release_file("last"), check=False)
+        assert (said.returncode, said.stdout) == (1, "")
+        assert "cannot be reached" in said.stderr
+        assert "Traceback" not in said.stderr
+        with small.client(timeout=20) as client:
+            assert mailing.bath.follow(client, "locked@example.org").status_code == 503
+            assert client.get(mailing.bath.url()).status_code == 200
+    finally:
+        locker.execute("ROLLBACK")
+        locker.close()
+    mailing.publish()
+    mailing.finish()
+    mailing.check(duplicates=0)
+    assert not small.rows("SELECT * FROM releases WHERE slug = 'last'")

@@ -11,10 +11,12 @@ LOCK := $(VENV)/lock/bin/uv pip compile --universal --python-version 3.11 --gene
 	--no-header --no-annotate --quiet $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench lock
+.PHONY: help install run test check bench lock
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' Makefile
+
+install: $(VENV)/installed ## install what is locked into .venv
 
 run: $(VENV)/installed ## install what is locked, then run the demo; Ctrl-C stops it
 	@exec $(BIN)/utskick demo

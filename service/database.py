@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from alembic import command
@@ -148,6 +149,9 @@ def migrate() -> str:
 
 def check_schema() -> str:
     """Return the schema's revision; raise PendingMigrations where it is not the code's."""
+    config = settings.current()
+    if config.database.startswith("sqlite") and not Path(make_url(config.database).database or "").exists():
+        raise PendingMigrations("there is no database yet: run `utskick migrate` (or `utskick up`, which makes one)")
     head = ScriptDirectory.from_config(_alembic()).get_current_head()
     bound = engine(settings.current().database).execution_options(utskick_reading=True)
     with bound.connect() as connection:

@@ -23,9 +23,10 @@ from service import database, ledger, mail, relay, settings, settlement
 from service.address import mask
 from service.leases import Lease
 from service.ledger import Batch
+from service.mail import Compiled
 from service.models import Message, Subscription
 from service.settlement import Mail
-from service.smtp import Courier, Envelope, NotBegun, Outcome, Refused, RelayAway, relay_of
+from service.smtp import Answer, Courier, Envelope, NotBegun, Outcome, Refused, RelayAway, relay_of
 from service.states import DeliveryKind
 
 log = structlog.get_logger()
@@ -35,6 +36,9 @@ ROUND = 5.0
 
 BATCH = 100
 """Mails in a claim."""
+
+FRESH = 0.5
+"""Seconds for which hand_over's answer is good: after that the fence asks again whether the mail may go."""
 
 stopping = Event()
 """Set when this process is asked to end: the mail on the wire is finished, nothing new is begun."""
@@ -102,6 +106,7 @@ class Sending:
         self.lease = lease
         self.answered: tuple[Mail, Outcome] | None = None
         self.sent = 0
+        self.marked_at = 0.0
         self.messages = _messages(dispatch_id)
 
     def run(self, until: float) -> Round:
@@ -111,7 +116,8 @@ class Sending:
             for one in self.batch.mails:
                 if stopping.is_set() or monotonic() >= until or not self.lease.alive():
                     break
-                if insist(partial(self._begin, one)) and not self._send(one):
+                envelope = self._envelope(one)
+                if insist(partial(self._begin, one)) and not self._send(one, envelope):
                     again = False
                     break
         finally:
@@ -121,6 +127,7 @@ class Sending:
     def _begin(self, one: Mail, session: Session, now: datetime) -> bool:
         """Record the mail before and mark this one as handed over, in one transaction."""
         self._record(session, now)
+        self.marked_at = monotonic()
         return ledger.hand_over(session, self.batch.claim_id, one, now)
 
     def _end(self, session: Session, now: datetime) -> None:
@@ -134,46 +141,73 @@ class Sending:
             if self.sent == 1:
                 relay.back(session)
 
-    def _send(self, one: Mail) -> bool:
-        """Hand one mail to the relay; False where the relay is away or the lease over, so that sending stops."""
+    def _send(self, one: Mail, envelope: Envelope | None) -> bool:
+        """Hand one mail to the relay and keep its answer; False where the relay is away."""
         self.answered = None
-        answer = self._hand_to_relay(one)
-        if isinstance(answer, RelayAway):
-            words = mask(answer.words, one.address or "")
-            log.warning("relay unreachable", words=words)
-            insist(lambda session, now: self._relay_away(session, one, words, answer, now))
-            return False
-        if isinstance(answer, NotBegun):
-            insist(lambda session, now: ledger.take_back(session, self.batch.claim_id, one, now))
-            return False
-        self.answered = (one, answer)
-        self.sent += 1
+        answer: Answer = Refused(False, 451, "4.3.0 this mail could not be made; the log says why")
+        if envelope is not None:
+            answer = self.courier.send(envelope, partial(self._may_begin, one))
+        if isinstance(answer, RelayAway) and answer.on_wire and one.dropped:
+            answer = Refused(False, 421, answer.words)  # twice with the same recipient: it may be the recipient
+        match answer:
+            case RelayAway():
+                log.warning("relay unreachable", words=mask(answer.words, one.address or ""))
+                insist(partial(self._relay_away, one, answer))
+                return False
+            case NotBegun():
+                insist(partial(self._take_back, one))
+            case _:
+                self.answered = (one, answer)
+                self.sent += 1
         return True
 
-    def _hand_to_relay(self, one: Mail) -> Outcome | RelayAway | NotBegun:
+    def _may_begin(self, one: Mail) -> bool:
+        """The fence before a message: the lease is ours, and what hand_over asked was asked a moment ago."""
+        if monotonic() - self.marked_at < FRESH:
+            return self.lease.alive()
         try:
-            envelope = self._envelope(one)
-        except Exception:  # one mail that cannot be made must not stop the others
-            log.exception("mail could not be made", delivery=one.id)
-            return Refused(False, 451, "4.3.0 this mail could not be made; the log says why")
-        return self.courier.send(envelope, self.lease.alive)
+            with database.reading() as session:
+                may = ledger.still_may(session, self.batch.claim_id, one, database.now(session))
+        except DBAPIError:
+            return False
+        return may and self.lease.alive()
 
-    def _relay_away(self, session: Session, one: Mail, words: str, answer: RelayAway, now: datetime) -> None:
+    def _take_back(self, one: Mail, session: Session, now: datetime) -> None:
+        ledger.take_back(session, self.batch.claim_id, one, now)
+
+    def _relay_away(self, one: Mail, answer: RelayAway, session: Session, now: datetime) -> None:
+        words = mask(answer.words, one.address or "")
         relay.away(session, words, now)
-        due_at = now + relay.RETRY if answer.on_wire else now  # so that others go first next time
-        ledger.take_back(session, self.batch.claim_id, one, due_at)
+        if answer.on_wire:  # the others go first next time
+            ledger.take_back(session, self.batch.claim_id, one, now + relay.RETRY, dropped=words)
+        else:
+            ledger.take_back(session, self.batch.claim_id, one, now)
 
-    def _envelope(self, one: Mail) -> Envelope:
-        address = one.address or ""
-        if one.kind is DeliveryKind.RELEASE:
-            message = self.messages.get(one.language) or next(iter(self.messages.values()))
-            content = mail.join(message.content, address=address, public_id=one.public_id, leave_token=one.leave_token)
-            return Envelope(message.sender, address, content)
-        compose = mail.confirmation if one.kind is DeliveryKind.CONFIRMATION else mail.notice
-        with database.reading() as session:
-            follower = session.get_one(Subscription, one.subscription_id, options=[joinedload(Subscription.newsroom)])
-            made = compose(follower.newsroom, follower, one.public_id, database.now(session))
-        return Envelope(made.sender, address, made.content)
+    def _envelope(self, one: Mail) -> Envelope | None:
+        """Make the mail; None for one that cannot be made, which must not stop the others."""
+        if one.address is None:
+            return None
+        try:
+            made = self._release_mail(one, one.address) if one.kind is DeliveryKind.RELEASE else _letter(one)
+        except DBAPIError:
+            raise
+        except Exception:
+            log.exception("mail could not be made", delivery=one.id)
+            return None
+        return Envelope(made.sender, one.address, made.content)
+
+    def _release_mail(self, one: Mail, address: str) -> Compiled:
+        message = self.messages.get(one.language) or next(iter(self.messages.values()))
+        content = mail.join(message.content, address=address, public_id=one.public_id, leave_token=one.leave_token)
+        return Compiled(message.sender, content)
+
+
+def _letter(one: Mail) -> Compiled:
+    """Render a confirmation or a notice, from ids."""
+    compose = mail.confirmation if one.kind is DeliveryKind.CONFIRMATION else mail.notice
+    with database.reading() as session:
+        follower = session.get_one(Subscription, one.subscription_id, options=[joinedload(Subscription.newsroom)])
+        return compose(follower.newsroom, follower, one.public_id, database.now(session))
 
 
 def _messages(dispatch_id: int | None) -> dict[str, Message]:

@@ -114,6 +114,7 @@ def _mails(session: Session, claim_id: int) -> list[Mail]:
             Delivery.kind,
             Delivery.subscription_id,
             Delivery.attempts,
+            and_(Delivery.reply.is_not(None), Delivery.reply_code.is_(None)),
             Subscription.address,
             Subscription.leave_token,
             Subscription.language,
@@ -150,12 +151,23 @@ def hand_over(session: Session, claim_id: int, mail: Mail, now: datetime) -> boo
 @lru_cache
 def _begin(kind: DeliveryKind) -> Update:
     """The statement of hand_over, made once: it runs for each mail."""
+    begun = update(Delivery).where(_may_go(kind)).values(handed_over_at=bindparam("at", type_=Delivery.due_at.type))
+    return begun.execution_options(synchronize_session=False)
+
+
+def still_may(session: Session, claim_id: int, mail: Mail, now: datetime) -> bool:
+    """Ask again what hand_over asked, for a relay so slow that the answer may be out of date."""
+    mine = {"its_id": mail.id, "its_claim": claim_id, "at": now}
+    return session.scalar(select(Delivery.id).where(_may_go(mail.kind)), mine) is not None
+
+
+def _may_go(kind: DeliveryKind) -> ColumnElement[bool]:
+    """SQL: the row is held by this claim, the claim is alive, the follower there, the dispatch sending."""
     now = bindparam("at", type_=Delivery.due_at.type)
     claim_id = bindparam("its_claim", type_=Delivery.claim_id.type)
     mine = and_(Delivery.id == bindparam("its_id"), Delivery.claim_id == claim_id, Delivery.state == S.CLAIMED)
     alive = exists().where(Claim.id == claim_id, Claim.closed.is_(False), Claim.lease_until > now)
-    begun = update(Delivery).where(mine, alive, _welcome(kind, now), _sending()).values(handed_over_at=now)
-    return begun.execution_options(synchronize_session=False)
+    return and_(mine, alive, _welcome(kind, now), _sending())
 
 
 def _welcome(kind: DeliveryKind, now: ColumnElement[datetime]) -> ColumnElement[bool]:
@@ -174,10 +186,14 @@ def _sending() -> ColumnElement[bool]:
     return or_(Delivery.dispatch_id.is_(None), going)
 
 
-def take_back(session: Session, claim_id: int, mail: Mail, due_at: datetime) -> None:
-    """Put a mail back of which the relay has heard nothing that counts: no attempt is burnt."""
+def take_back(session: Session, claim_id: int, mail: Mail, due_at: datetime, *, dropped: str = "") -> None:
+    """Put a mail back of which the relay has heard nothing that counts: no attempt is burnt.
+
+    `dropped`: the words of a connection that was lost with this recipient named, kept for the next time.
+    """
     mine = update(Delivery).where(Delivery.id == mail.id, Delivery.claim_id == claim_id, Delivery.state == S.CLAIMED)
-    touched(session, mine.values(state=S.QUEUED, handed_over_at=None, due_at=due_at))
+    kept = {"reply": dropped, "reply_code": None} if dropped else {}
+    touched(session, mine.values(state=S.QUEUED, handed_over_at=None, due_at=due_at, **kept))
 
 
 def close(session: Session, claim_id: int) -> None:

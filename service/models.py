@@ -94,7 +94,7 @@ class Release(Base):
 
 
 class Version(Base):
-    """The text of a release, immutable once published; a correction is the next number."""
+    """The text of a release, never changed; its number is the release's version."""
 
     __tablename__ = "versions"
     __table_args__ = (UniqueConstraint("release_id", "number", "language"),)

@@ -183,7 +183,10 @@ def _repeat(session: Session, newsroom: Newsroom, release: Release, file: Releas
     wanted = _version(release, newsroom, file, kept.created_at)
     fields = ("language", "headline", "lead", "body", "keywords", "contacts")
     if release.kind != file.kind or any(getattr(kept, field) != getattr(wanted, field) for field in fields):
-        raise PublishError(f"{name} is already published with other content; use `release correct`")
+        raise PublishError(
+            f"{name} is already published with other content, so nothing was changed; "
+            "use `release correct` once this version has it, or another slug"
+        )
     return Publication(release, dispatch_of(session, release), made=False)
 
 

@@ -42,6 +42,7 @@ class Mail:
     kind: DeliveryKind
     subscription_id: int
     attempts: int
+    dropped: bool
     address: str | None
     leave_token: str
     language: str
@@ -59,7 +60,7 @@ def record(session: Session, claim_id: int, mail: Mail, outcome: Outcome, now: d
     if isinstance(outcome, Accepted):
         session.execute(_accept(), mine | heard | {"settled_at": now})
     else:
-        fate = _fate(outcome, mail.attempts, now)
+        fate = _fate(outcome, mail, now)
         counts = _mine().where(_news(outcome)).values(**heard, **fate)
         session.execute(counts.execution_options(synchronize_session=False), mine)
 
@@ -85,21 +86,22 @@ def _accept() -> Update:
     return _mine().values(state=S.ACCEPTED, held=False, **heard).execution_options(synchronize_session=False)
 
 
-def _fate(outcome: Refused | Uncertain, attempts: int, now: datetime) -> dict[str, Any]:
+def _fate(outcome: Refused | Uncertain, mail: Mail, now: datetime) -> dict[str, Any]:
     config = settings.current()
-    again = attempts < len(config.retry_after)
-    later = now + timedelta(seconds=config.retry_after[min(attempts, len(config.retry_after) - 1)])
+    again = mail.attempts < len(config.retry_after)
+    later = now + timedelta(seconds=config.retry_after[min(mail.attempts, len(config.retry_after) - 1)])
     match outcome:
         case Refused(permanent=False) if again:
             return {"state": S.DEFERRED, "due_at": later, "held": False, "settled_at": None}
         case Refused():
             return {"state": _unless_uncertain(S.REFUSED), "held": False, "settled_at": now}
         case Uncertain():
-            once_more = again and config.uncertain == "resend"
+            hold = config.uncertain == "hold" and mail.kind is DeliveryKind.RELEASE
+            once_more = again and not hold
             return {
                 "state": S.DEFERRED if once_more else S.UNCERTAIN,
                 "due_at": later,
-                "held": config.uncertain == "hold",
+                "held": hold,
                 "settled_at": None if once_more else now,
                 "uncertain_events": Delivery.uncertain_events + 1,
             }
@@ -126,7 +128,8 @@ def settle(session: Session, now: datetime) -> int:
     theirs = Delivery.claim_id.in_(ids)
     touched(session, let_go(theirs))
     config = settings.current()
-    resend = and_(literal(config.uncertain == "resend"), Delivery.attempts < len(config.retry_after))
+    hold = and_(literal(config.uncertain == "hold"), Delivery.dispatch_id.is_not(None))
+    resend = and_(~hold, Delivery.attempts < len(config.retry_after))
     doubtful = update(Delivery).where(theirs, Delivery.state == S.CLAIMED)
     touched(
         session,
@@ -135,7 +138,7 @@ def settle(session: Session, now: datetime) -> int:
                 (resend, literal(S.DEFERRED, Delivery.state.type)), else_=literal(S.UNCERTAIN, Delivery.state.type)
             ),
             settled_at=case((resend, None), else_=literal(now, Delivery.settled_at.type)),
-            held=config.uncertain == "hold",
+            held=hold,
             due_at=now,
             attempts=Delivery.attempts + 1,
             uncertain_events=Delivery.uncertain_events + 1,

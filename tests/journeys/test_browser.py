@@ -1,25 +1,23 @@
-"""Follow, publish, read and leave in headless Chromium, on a phone and a desktop; and a scanner that changes nothing."""
+"""Follow, publish, read and leave in headless Chromium, by phone and desktop; and a scanner that changes nothing."""
 
 import json
 import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from email import message_from_bytes, policy
-from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
-from urllib.parse import urldefrag, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Page, expect
 
 from service.cli import demo
 from tests.conftest import Backend
 from tests.journeys.people import Room
 from tests.journeys.test_follow import everything
-from tests.journeys.visitor import DESKTOP, PHONE, Visitor, chromium
+from tests.journeys.visitor import DESKTOP, PHONE, Scanner, Visitor, chromium, links_of
 from tests.servers import Broker, Missing, Sink, free_port, spawn
 from tests.stack import Stack
 
@@ -29,11 +27,6 @@ OLD = ("arsredovisning-2024", "inbjudan-strandskolan", "simhallen-oppnar")
 NEW = SHOWN / "releases" / "ny-bro.md"
 ROOM = "fjallvik"
 NAME = "Fjällviks kommun"
-DEPTH = 3
-TOUCH_ALL = """() => document.querySelectorAll("*").forEach(element => {
-  for (const kind of ["mouseover", "mouseenter", "mousemove", "focus", "touchstart"])
-    element.dispatchEvent(new Event(kind, {bubbles: true}));
-})"""
 
 
 @dataclass
@@ -206,9 +199,11 @@ def leave(visitor: Visitor) -> None:
     page.close()
 
 
-@pytest.mark.parametrize("width", [PHONE, DESKTOP])
-def test_somebody_follows_reads_and_leaves(browser: Browser, town: Town, tmp_path: Path, width: int) -> None:
-    address, visitor = f"elsa-{width}@example.org", Visitor(browser, width)
+@pytest.mark.parametrize(("width", "address"), [(PHONE, "elsa.berg@example.org"), (DESKTOP, "nils.holm@example.org")])
+def test_somebody_follows_reads_and_leaves(
+    browser: Browser, town: Town, tmp_path: Path, width: int, address: str
+) -> None:
+    visitor = Visitor(browser, width)
     mistype(visitor, town)
     follow(visitor, town, address, by_keyboard=width == DESKTOP)
     confirm(visitor, town, address)
@@ -235,46 +230,6 @@ def test_the_quiet_pages_are_in_order_too(browser: Browser, town: Town, width: i
         visitor.page.goto(url)
         visitor.look(name)
     visitor.close()
-
-
-class Scanner:
-    """What a mail gateway does: opens every link with scripts on and touches everything, but sends no form."""
-
-    def __init__(self, browser: Browser, site: str) -> None:
-        self.site, self.opened, self.methods = site, set[str](), set[str]()
-        self.page = browser.new_context().new_page()
-        self.page.route("**/*", self._stay)
-
-    def _stay(self, route: Route) -> None:
-        self.methods.add(route.request.method)
-        route.continue_() if self._is_ours(route.request.url) else route.abort()
-
-    def _is_ours(self, url: str) -> bool:
-        return url.startswith(f"{self.site}/")
-
-    def scan(self, links: set[str]) -> None:
-        """Open links, the links on those pages, and theirs."""
-        for _ in range(DEPTH):
-            links = {urldefrag(link)[0] for link in links if self._is_ours(link)} - self.opened
-            links = {found for link in sorted(links) for found in self._open(link)}
-
-    def _open(self, link: str) -> list[str]:
-        self.opened.add(link)
-        self.page.goto(link)
-        self.page.evaluate(TOUCH_ALL)
-        for button in self.page.get_by_role("button").all():
-            button.hover()
-        found: list[str] = self.page.evaluate("Array.from(document.links, link => link.href)")
-        return found
-
-
-def links_of(url: str) -> set[str]:
-    """Return every link of a mail: of both parts and the header."""
-    mail = message_from_bytes(httpx.get(f"{url}.eml", trust_env=False).content, policy=policy.default)
-    assert isinstance(mail, EmailMessage)
-    parts = [str(part.get_content()) for part in mail.walk() if part.get_content_maintype() == "text"]
-    found = re.findall(r'https?://[^\s<>"]+', " ".join([*parts, str(mail["List-Unsubscribe"])]))
-    return {link.rstrip(".,") for link in found}
 
 
 def test_a_scanner_that_opens_every_link_changes_nothing(browser: Browser, town: Town, tmp_path: Path) -> None:

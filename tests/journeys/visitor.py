@@ -1,13 +1,16 @@
-"""A visitor in headless Chromium, who notices what a person would: errors, foreign requests, sideways scrolling."""
+"""Visitors in headless Chromium: a person who notices what is amiss, and a scanner that opens everything."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email import message_from_bytes, policy
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urldefrag, urlsplit
 
+import httpx
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, Route, sync_playwright
 
 from tests.servers import require
 
@@ -18,6 +21,11 @@ FLAGS = [
 PHONE, DESKTOP = 375, 1280
 PARTIAL = {"rules": {rule: {"enabled": False} for rule in ("landmark-one-main", "region")}}
 """A mail is shown within a page that has the landmarks."""
+DEPTH = 3
+TOUCH_ALL = """() => document.querySelectorAll("*").forEach(element => {
+  for (const kind of ["mouseover", "mouseenter", "mousemove", "focus", "touchstart"])
+    element.dispatchEvent(new Event(kind, {bubbles: true}));
+})"""
 
 
 @contextmanager
@@ -93,3 +101,42 @@ class Visitor:
         """Close the window; nothing may have been amiss."""
         self.context.close()
         assert self.complaints == []
+
+
+class Scanner:
+    """What a mail gateway does: opens every link with scripts on and touches everything, but sends no form."""
+
+    def __init__(self, browser: Browser, site: str) -> None:
+        self.site, self.opened, self.methods = site, set[str](), set[str]()
+        self.page = browser.new_context().new_page()
+        self.page.route("**/*", self._stay)
+
+    def _stay(self, route: Route) -> None:
+        self.methods.add(route.request.method)
+        route.continue_() if self._is_ours(route.request.url) else route.abort()
+
+    def _is_ours(self, url: str) -> bool:
+        return url.startswith(f"{self.site}/")
+
+    def scan(self, links: set[str]) -> None:
+        """Open links, the links on those pages, and theirs."""
+        for _ in range(DEPTH):
+            links = {urldefrag(link)[0] for link in links if self._is_ours(link)} - self.opened
+            links = {found for link in sorted(links) for found in self._open(link)}
+
+    def _open(self, link: str) -> list[str]:
+        self.opened.add(link)
+        self.page.goto(link)
+        self.page.evaluate(TOUCH_ALL)
+        for button in self.page.get_by_role("button").all():
+            button.hover()
+        found: list[str] = self.page.evaluate("Array.from(document.links, link => link.href)")
+        return found
+
+
+def links_of(url: str) -> set[str]:
+    """Return every link of a mail: of both parts and the header."""
+    mail = message_from_bytes(httpx.get(f"{url}.eml", trust_env=False).content, policy=policy.default)
+    parts = [str(part.get_content()) for part in mail.walk() if part.get_content_maintype() == "text"]
+    found = re.findall(r'https?://[^\s<>"]+', " ".join([*parts, str(mail["List-Unsubscribe"])]))
+    return {link.rstrip(".,") for link in found}

@@ -96,6 +96,10 @@ def test_case_and_unicode_form_make_no_difference_to_the_hash(local: str) -> Non
     assert {address.hash_of(form) for form in [*forms, text.upper(), text.lower(), text.casefold()]} == {known}
 
 
+def test_compatible_letters_are_the_same_once_folded() -> None:
+    assert len({address.hash_of(f"{local}@example.org") for local in ("™anna", "TManna", "tmanna", "ｔｍanna")}) == 1
+
+
 def test_the_hash_is_keyed_and_tells_addresses_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     known = address.hash_of("anna@example.org")
     assert len(known) == 64

@@ -1,6 +1,7 @@
 """Follow, confirm, leave: one row for one address, the same work for all, limits, and nothing left of who has left."""
 
 import unicodedata
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from service import address, database, ledger, subscriptions, tokens
 from service.models import Newsroom
 from service.states import SubscriptionState
+from tests.servers import wait
 from tests.service.press import (
     CONSENT,
     START,
@@ -179,6 +181,19 @@ def test_confirming_from_several_threads_at_once(press: Newsroom) -> None:
     follow(press, ANNA)
     token = link(ANNA, press)
     assert set(at_once(6, lambda _: confirm(token))) == {"confirmed"}
+
+
+def test_one_who_leaves_while_confirming_has_left(press: Newsroom) -> None:
+    follow(press, ANNA)
+    token, goodbye = link(ANNA, press), subscription(ANNA, press).leave_token
+    with ThreadPoolExecutor(1) as pool:
+        with database.transaction() as session:
+            subscriptions.leave(session, goodbye, START)
+            confirming = pool.submit(confirm, token)
+            if session.get_bind().dialect.name == "postgresql":  # it has read the row as pending and waits for ours
+                wait(lambda: rows("SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
+        assert confirming.result(15) == "expired"
+    assert rows("SELECT state FROM subscriptions") == ["ended"]
 
 
 def test_a_token_that_is_not_ours_is_bad(press: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:

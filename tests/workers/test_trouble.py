@@ -119,6 +119,36 @@ def test_each_recipients_refusal_is_its_own(stack: Stack) -> None:
     assert {found[f"f{n}"]["state"] for n in range(3)} == {"accepted"}
 
 
+def test_a_recipient_at_whom_the_relay_hangs_up_holds_up_nobody(small: Stack) -> None:
+    small.environment["UTSKICK_RETRY_AFTER"] = "1,1"
+    mailing = Mailing(small, 3)
+    mailing.bath.import_followers("drop-p@example.org")
+    small.start("worker", "confirmations", "beat")
+    mailing.publish()
+    mailing.finish()
+    assert mailing.counts() == {"accepted": 3, "refused": 1}
+    assert small.value("SELECT attempts FROM deliveries WHERE state = 'refused'") == 3
+
+
+def test_who_leaves_while_the_relay_dawdles_gets_nothing(small: Stack) -> None:
+    small.environment["UTSKICK_SMTP_TIMEOUT"] = "30"
+    mailing = Mailing(small, 2)
+    small.start()
+    small.sink.pause()
+    mailing.publish()
+    on_its_way = "SELECT subscription_id FROM deliveries WHERE handed_over_at IS NOT NULL"
+    (row,) = small.wait(lambda: small.rows(on_its_way), what="one is marked, and waits for the relay")
+    (leaver,) = small.rows("SELECT address, leave_token FROM subscriptions WHERE id = :id", id=row["subscription_id"])
+    with small.client() as client:
+        assert client.post(f"/unsubscribe/{leaver['leave_token']}").status_code == 200
+    left = monotonic()
+    small.wait(lambda: monotonic() > left + 1, what="a second has passed")
+    small.sink.resume()
+    mailing.finish()
+    assert leaver["address"] not in {mail.recipient for mail in small.sink.log()}
+    assert mailing.counts() == {"accepted": 1, "skipped": 1}
+
+
 def test_uncertain_mail_is_held_until_somebody_decides(small: Stack) -> None:
     small.environment["UTSKICK_UNCERTAIN"] = "hold"
     mailing = Mailing(small, 1)

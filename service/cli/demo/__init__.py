@@ -8,7 +8,7 @@ from service.cli.demo import seeding
 from service.cli.up import Machine, told_why
 
 HARMLESS = {
-    "DATABASE_URL": "sqlite://",
+    "DATABASE_URL": "sqlite:////nonexistent/utskick.db",
     "BROKER_URL": "redis://127.0.0.1:1",
     "REDIS_URL": "redis://127.0.0.1:1",
     "SMTP_URL": "smtp://127.0.0.1:1",

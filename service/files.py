@@ -10,6 +10,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, V
 
 from service import address
 
+SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+"""What a newsroom or a release is called in an address."""
+
 LARGEST = 1_000_000
 """Bytes in a file; a press release is text."""
 

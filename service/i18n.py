@@ -88,6 +88,5 @@ def full_moment(moment: datetime, language: str, zone: str) -> str:
     """Return date and time in full words in a time zone: 27 januari 2021 kl. 14.21."""
     word, clock = _CLOCK[language]
     local = moment.astimezone(ZoneInfo(zone))
-    # The time stays on the line of its "kl.": a no-break space.
     told = format_time(local, clock, locale=LOCALES[language])
-    return f"{full_date(moment, language, zone)} {word}\N{NO-BREAK SPACE}{told}"
+    return f"{full_date(moment, language, zone)} {word} {told}"

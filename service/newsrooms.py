@@ -1,6 +1,5 @@
 """Newsrooms: read from a file, kept, shown back."""
 
-import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -10,7 +9,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
-from service.files import ContactFields, Email, Fields, Line, Prose, WebAddress, parse_yaml
+from service.files import SLUG, ContactFields, Email, Fields, Line, Prose, WebAddress, parse_yaml
 from service.models import Contact, Newsroom
 
 RESERVED = frozenset(
@@ -20,9 +19,6 @@ RESERVED = frozenset(
     )
 )
 """Names that no newsroom may have: the site's own paths."""
-
-
-SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 def _slug(value: str) -> str:

@@ -14,6 +14,7 @@ from typing import Self
 from urllib.parse import unquote, urlsplit
 
 CLOSING = 421
+TOO_LARGE = 552
 LONGEST_REPLY = 500
 
 
@@ -112,12 +113,12 @@ class Courier:
         """Hand one mail over. `fence` is asked last, just before the message is sent: False means NotBegun."""
         try:
             self._connect()
-            self._mail(envelope)
+            too_large = self._mail(envelope)
         except _Away as away:
             self._part()
             return RelayAway(str(away))
         try:
-            return self._recipient(envelope.recipient) or self._data(envelope.content, fence)
+            return too_large or self._recipient(envelope.recipient) or self._data(envelope.content, fence)
         except (OSError, smtplib.SMTPException) as error:
             self._part()
             return RelayAway(_say(error), on_wire=True)
@@ -151,7 +152,7 @@ class Courier:
             raise
         return wire
 
-    def _mail(self, envelope: Envelope) -> None:
+    def _mail(self, envelope: Envelope) -> Refused | None:
         assert self.wire is not None  # noqa: S101 - _connect came first
         options = [f"size={len(envelope.content)}"] if self.wire.has_extn("size") else []
         if not (envelope.sender + envelope.recipient).isascii() and self.wire.has_extn("smtputf8"):
@@ -163,8 +164,11 @@ class Courier:
             code, words = self.wire.mail(envelope.sender, options)
         except (OSError, smtplib.SMTPException) as error:
             raise _Away(_say(error)) from None
+        if code == TOO_LARGE:  # of all that MAIL may say, this is about the message (RFC 1870 §6.3)
+            return self._refused(code, words)
         if code != 250:
             raise _Away(f"{code} {_text(words)}")
+        return None
 
     def _recipient(self, recipient: str) -> Refused | RelayAway | None:
         assert self.wire is not None  # noqa: S101

@@ -3,6 +3,7 @@
 import errno
 import socket
 import time
+from threading import Event
 
 from service.cli.vardir import Refused
 
@@ -26,7 +27,7 @@ def _check(name: str, host: str, port: int, until: float) -> None:
             raise Refused(f"UTSKICK_{name}: cannot listen on {host} port {port} ({error.strerror or error})")
         if time.monotonic() > until:
             raise Refused(f"port {port} on {host} is in use; set UTSKICK_{name} to another")
-        time.sleep(0.1)
+        Event().wait(0.1)
 
 
 def _try(host: str, port: int) -> OSError | None:

@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from sqlalchemy.orm import Session
 
-from service import broker, database, files, moments, newsrooms, releases, settings
+from service import broker, database, files, moments, newsrooms, release_file, releases, settings
 from service.cli import newsroom as newsroom_cli
 from service.cli import show, waiting
 from service.i18n import full_moment
 from service.models import Newsroom
-from service.releases import Publication, ReleaseFile
+from service.release_file import ReleaseFile
+from service.releases import Publication
 from service.states import ReleaseState
 
 app = typer.Typer(no_args_is_help=True, help="Press releases.")
@@ -30,7 +32,7 @@ def publish(
     if wait and (at or no_mail):
         raise typer.BadParameter("--wait has nothing to wait for with --at or --no-mail")
     database.check_schema()
-    file = releases.parse_file(files.read(path), path.name)
+    file = release_file.parse(files.read(path), path.name)
     if newsroom and file.newsroom not in ("", newsroom):
         raise typer.BadParameter(f"{path.name} names the newsroom {file.newsroom!r}, not {newsroom!r}")
     slug = newsroom or file.newsroom
@@ -51,8 +53,16 @@ def _publish(slug: str, file: ReleaseFile, at: str, *, mailed: bool) -> tuple[Pu
         now = database.now(session)
         room = newsroom_cli.wanted(newsrooms.get(session, slug), slug)
         date = _old_date(file, room, now, mailed=mailed)
-        when = moments.parse_future(at, room.timezone, now) if at else None
+        when = _when(at, session, room, file, now)
         return releases.publish(session, room, file, now, at=when, date=date, mailed=mailed), room
+
+
+def _when(at: str, session: Session, room: Newsroom, file: ReleaseFile, now: datetime) -> datetime | None:
+    if not at:
+        return None
+    if releases.by_slug(session, room.id, file.slug):  # given again, perhaps after that time: nothing is made anew
+        return moments.parse(at, room.timezone)
+    return moments.parse_future(at, room.timezone, now)
 
 
 def _old_date(file: ReleaseFile, room: Newsroom, now: datetime, *, mailed: bool) -> datetime | None:
@@ -120,13 +130,13 @@ def list_(as_json: show.Json = False) -> None:
         )
         return
     rows = [
-        [f"{one.release.newsroom.slug}/{one.release.slug}", one.release.state.value, _when(one), one.version.headline]
+        [f"{one.release.newsroom.slug}/{one.release.slug}", one.release.state.value, _moment(one), one.version.headline]
         for one in found
     ]
     show.table(["release", "state", "when", "headline"], rows, "No release yet: `utskick release publish FILE.md`.")
 
 
-def _when(one: releases.Published) -> str:
+def _moment(one: releases.Published) -> str:
     moment = one.release.published_at or one.release.publish_at
     return full_moment(moment, "en", one.release.newsroom.timezone) if moment else ""
 

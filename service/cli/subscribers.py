@@ -72,7 +72,10 @@ def _read(path: Path) -> tuple[list[Address], list[tuple[int, str]]]:
     """Return the good addresses, and line and code of each bad one."""
     good: list[Address] = []
     bad: list[tuple[int, str]] = []
-    reader = csv.reader(io.StringIO(files.read(path, LARGEST)))
+    text = files.read(path, LARGEST)
+    first = text.partition("\n")[0]
+    delimiter = ";" if ";" in first and "," not in first else ","  # what a Nordic spreadsheet writes
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter)
     column = 0
     for row in _lines(reader, path.name):
         names = [cell.strip().casefold() for cell in row]

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from service import address, books, database, ledger, newsrooms, releases, settings, subscriptions, tokens
 from service.ledger import Batch
 from service.models import Newsroom, Subscription
+from service.release_file import parse as parse_release
 from service.releases import Publication
 from service.settlement import Mail
 from service.subscriptions import ConsentShown
@@ -128,7 +129,7 @@ def leave(email: str, newsroom: Newsroom, now: datetime = START) -> None:
 
 def release_file(name: str = "badet.md", headline: str = "Badet öppnar", body: str = "Välkommen.") -> Any:
     """Return a parsed release."""
-    return releases.parse_file(RELEASE.format(headline=headline, body=body), name)
+    return parse_release(RELEASE.format(headline=headline, body=body), name)
 
 
 def publish(newsroom: Newsroom, name: str = "badet.md", now: datetime = START, **options: Any) -> Publication:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
-from service import files, newsrooms, releases
+from service import files, newsrooms, release_file
 from service.files import FileError
 from service.newsrooms import NewsroomFile
 from tests.service.press import START, TWIN, do
@@ -35,8 +35,8 @@ def newsroom(*lines: str) -> NewsroomFile:
     return newsrooms.parse_file("\n".join([*ROOM, *lines]) + "\n", "room.yaml")
 
 
-def release(*lines: str, body: str = "Text.", name: str = "badet.md") -> releases.ReleaseFile:
-    return releases.parse_file("\n".join(["---", "headline: Badet öppnar", *lines, "---", "", body, ""]), name)
+def release(*lines: str, body: str = "Text.", name: str = "badet.md") -> release_file.ReleaseFile:
+    return release_file.parse("\n".join(["---", "headline: Badet öppnar", *lines, "---", "", body, ""]), name)
 
 
 @pytest.mark.parametrize("path", [path for folder in FOLDERS for path in sorted(folder.glob("*.yaml"))], ids=str)
@@ -50,7 +50,7 @@ def test_a_newsroom_file_is_read_and_shown_as_it_was(path: Path) -> None:
 
 @pytest.mark.parametrize("path", [path for folder in FOLDERS for path in sorted(folder.glob("*.md"))], ids=str)
 def test_a_release_file_is_read_with_all_it_says(path: Path) -> None:
-    read = releases.parse_file(files.read(path), path.name)
+    read = release_file.parse(files.read(path), path.name)
     assert len(read.contacts) == 2
     assert len(read.keywords) >= 4
     assert "\u2010" in read.headline + read.lead
@@ -60,7 +60,7 @@ def test_a_release_file_is_read_with_all_it_says(path: Path) -> None:
 
 
 def test_the_twin_keeps_its_letters() -> None:
-    read = releases.parse_file(files.read(TWIN / "vänort-Havnvik 2026.md"), "vänort-Havnvik 2026.md")
+    read = release_file.parse(files.read(TWIN / "vänort-Havnvik 2026.md"), "vänort-Havnvik 2026.md")
     assert read.slug == "vanort-havnvik-2026"
     assert read.headline == "Fortsatt öst\u2010västligt samarbete med Havnvik"
     assert [contact.name for contact in read.contacts] == ["Åsa Öberg (X)", "Örjan Ek (Y)"]
@@ -80,14 +80,14 @@ def test_the_twin_keeps_its_letters() -> None:
     ],
 )
 def test_a_slug_from_the_stem(stem: str, slug: str) -> None:
-    assert releases.slug_of(stem) == slug
+    assert release_file.slug_of(stem) == slug
     assert release(name=f"{stem}.md").slug == slug
 
 
 @given(st.text(max_size=200))
 def test_any_stem_makes_a_good_slug(stem: str) -> None:
-    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", releases.slug_of(stem))
-    assert len(releases.slug_of(stem)) <= 120
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", release_file.slug_of(stem))
+    assert len(release_file.slug_of(stem)) <= 120
 
 
 WRONG_RELEASES = [
@@ -224,14 +224,14 @@ def test_a_newsroom_needs_its_fields(field: str) -> None:
 )
 def test_front_matter_that_is_missing(text: str) -> None:
     with pytest.raises(FileError, match="front matter is missing") as caught:
-        releases.parse_file(text, "x.md")
+        release_file.parse(text, "x.md")
     assert caught.value.line == 1
 
 
 @pytest.mark.parametrize("front", ["", "- a\n- b\n", "text\n", "5\n"])
 def test_front_matter_that_holds_no_fields(front: str) -> None:
     with pytest.raises(FileError):
-        releases.parse_file(f"---\n{front}---\nText.\n", "x.md")
+        release_file.parse(f"---\n{front}---\nText.\n", "x.md")
 
 
 def test_dashes_inside_the_front_matter_do_not_end_it() -> None:
@@ -252,7 +252,7 @@ def test_a_file_with_bom_and_crlf_reads_the_same(tmp_path: Path) -> None:
     text = (TWIN / "vänort-Havnvik 2026.md").read_text(encoding="utf-8")
     path = tmp_path / "windows.md"
     path.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
-    assert releases.parse_file(files.read(path), "x.md") == releases.parse_file(text, "x.md")
+    assert release_file.parse(files.read(path), "x.md") == release_file.parse(text, "x.md")
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ def test_yaml_bombs_go_off_nowhere() -> None:
 
 @given(st.text(max_size=400))
 def test_any_front_matter_is_read_or_refused(text: str) -> None:
-    for parse, written in ((releases.parse_file, f"---\n{text}\n---\n"), (newsrooms.parse_file, text)):
+    for parse, written in ((release_file.parse, f"---\n{text}\n---\n"), (newsrooms.parse_file, text)):
         try:
             parse(written, "x")
         except FileError as error:

@@ -114,7 +114,7 @@ def test_both_parts_keep_the_order_of_the_page() -> None:
     raw = twin.release_mail()
     order = [
         "Åsele strands kommun",
-        "Pressmeddelande · 2 mars 2026 kl.\N{NO-BREAK SPACE}10.05",
+        "Pressmeddelande · 2 mars 2026 kl. 10.05",
         "Fortsatt öst\u2010västligt",
         "Kommunstyrelsen i Åsele",
         "– Vi har haft",
@@ -144,14 +144,14 @@ def test_both_parts_keep_the_order_of_the_page() -> None:
 def test_confirmation_says_until_when_and_what_to_do_otherwise() -> None:
     raw = letters()["confirmation"]
     for text in (twin.part(raw, "plain"), twin.Page(raw).text):
-        assert "9 mars 2026 kl.\N{NO-BREAK SPACE}10.05" in text
+        assert "9 mars 2026 kl. 10.05" in text
         assert "Om du inte har bett om det här behöver du inte göra något" in " ".join(text.split())
     url = re.search(r"https://press\.example\.org/confirm/\S+", twin.part(raw, "plain"))
     assert url is not None
     assert url[0] in twin.Page(raw).links()
     later = twin.subscription(expires_at=datetime(2026, 12, 24, 14, tzinfo=UTC))
     again = mail.confirmation(twin.newsroom(), later, twin.PUBLIC_ID, twin.NOW)
-    assert "24 december 2026 kl.\N{NO-BREAK SPACE}15.00" in twin.part(again.content, "plain")
+    assert "24 december 2026 kl. 15.00" in twin.part(again.content, "plain")
 
 
 def test_failures_go_to_the_bounce_address_or_the_sender() -> None:

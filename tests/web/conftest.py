@@ -12,7 +12,18 @@ from fastapi.testclient import TestClient
 from sqlalchemy import inspect, select, text
 from sqlalchemy.orm import Session
 
-from service import address, broker, database, limits, newsrooms, releases, settings, subscriptions, tokens
+from service import (
+    address,
+    broker,
+    database,
+    limits,
+    newsrooms,
+    release_file,
+    releases,
+    settings,
+    subscriptions,
+    tokens,
+)
 from service.columns import Base
 from service.models import Newsroom, Subscription
 from service.web import create_app
@@ -120,7 +131,7 @@ def publish(slug: str, name: str, written: str, when: datetime = WHEN) -> None:
     """Publish a release without mail."""
     with database.transaction() as session:
         newsroom = newsroom_of(session, slug)
-        file = releases.parse_file(written, name)
+        file = release_file.parse(written, name)
         releases.publish(session, newsroom, file, when, mailed=False)
 
 

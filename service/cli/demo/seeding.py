@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from service import address, books, broker, database, files, moments, newsrooms, releases, subscriptions
+from service import address, books, broker, database, files, moments, newsrooms, release_file, releases, subscriptions
 from service.cli.supervisor import Supervisor
 from service.cli.vardir import Refused, write_private
 from service.cli.voice import Voice
@@ -88,8 +88,8 @@ class Seeding:
         self.voice.plain(f"The mailing {'is finished' if finished else 'goes on'}. Its books:\n{rows}\n")
 
 
-def _release(name: str) -> releases.ReleaseFile:
-    return releases.parse_file(files.read(HERE / "releases" / name), name)
+def _release(name: str) -> release_file.ReleaseFile:
+    return release_file.parse(files.read(HERE / "releases" / name), name)
 
 
 def _enter_followers(session: Session, newsroom: Newsroom, now: datetime) -> None:

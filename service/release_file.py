@@ -1,0 +1,67 @@
+"""A release as a file: Markdown with YAML front matter."""
+
+import re
+import unicodedata
+from pathlib import PurePath
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+
+from service.files import SLUG, ContactFields, Fields, Line, Prose, parse_yaml, split_front_matter
+from service.i18n import LANGUAGES
+from service.states import Kind
+
+
+def _slug(value: str) -> str:
+    if value and not SLUG.fullmatch(value):
+        raise ValueError("use a-z, 0-9 and single hyphens")
+    return value
+
+
+def _language(value: str) -> str:
+    if value and value not in LANGUAGES:
+        raise ValueError(f"it must be one of {', '.join(LANGUAGES)}")
+    return value
+
+
+def _kind(value: str) -> str:
+    if value not in list(Kind):
+        raise ValueError(f"it must be one of {', '.join(Kind)}")
+    return value
+
+
+class ReleaseFile(Fields):
+    """A release as its front matter and body say; its content is these fields, whatever the file looks like."""
+
+    newsroom: Line = ""
+    slug: Annotated[str, StringConstraints(max_length=120), AfterValidator(_slug)] = ""
+    language: Annotated[str, AfterValidator(_language)] = ""
+    kind: Annotated[str, AfterValidator(_kind)] = Kind.PRESS_RELEASE.value
+    headline: Annotated[Line, StringConstraints(min_length=1, max_length=300)]
+    lead: Annotated[Prose, StringConstraints(max_length=5000)] = ""
+    keywords: Annotated[
+        list[Annotated[Line, StringConstraints(min_length=1, max_length=100)]],
+        Field(max_length=30, default_factory=list),
+    ]
+    contacts: Annotated[list[ContactFields], Field(max_length=20, default_factory=list)]
+    date: Line = ""
+    body: Prose = ""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not (self.lead or self.body):
+            raise ValueError("the release has neither lead nor body")
+        return self
+
+
+def parse(text: str, name: str) -> ReleaseFile:
+    """Return a release file's fields, the slug from the file's stem where none is given; raise FileError."""
+    front, body = split_front_matter(text, name)
+    file = parse_yaml(ReleaseFile, front, name, body=body)
+    return file if file.slug else file.model_copy(update={"slug": slug_of(PurePath(name).stem)})
+
+
+def slug_of(text: str) -> str:
+    """Return a text as a slug: a-z, 0-9 and single hyphens, å and ä as a, ö as o."""
+    plain = unicodedata.normalize("NFKD", text.casefold()).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:120].strip("-") or "release"

@@ -43,10 +43,10 @@ def main() -> None:
         raw.execute("PRAGMA foreign_keys=OFF")
         try:
             run(connection)
-            connection.commit()
             broken = raw.execute("PRAGMA foreign_key_check").fetchall()
             if broken:
-                raise RuntimeError(f"the migration left rows without their parents: {broken[:5]}")
+                raise RuntimeError(f"the migration would leave rows without their parents: {broken[:5]}")
+            connection.commit()
         finally:
             raw.execute("PRAGMA foreign_keys=ON")
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from email_validator import EmailNotValidError, EmailUndeliverableError, validate_email
 
 from service import settings
+from service.logs import ADDRESS
 
 LONGEST = 254
 """Octets in an address that a path can carry (RFC 5321 §4.5.3.1.3)."""
@@ -16,7 +17,8 @@ LONGEST = 254
 LONGEST_LOCAL = 64
 """Octets in a local part (RFC 5321 §4.5.3.1.1)."""
 
-_ADDRESS = re.compile(r"[^\s<>()\[\],;:\"']+@[^\s<>()\[\],;:\"']+")
+DNS_TIMEOUT = 3
+"""Seconds for the look-up of a domain: somebody waits for the page."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ def parse(raw: str) -> Address:
             check_deliverability=config.check_dns,
             allow_display_name=False,
             test_environment=not config.check_dns,
+            timeout=DNS_TIMEOUT,
         )
     except EmailUndeliverableError:
         raise BadAddress("domain") from None
@@ -81,6 +84,7 @@ def mask(words: str, text: str) -> str:
     """Take addresses (and this one's local part) out of a relay's reply, which is kept and shown."""
     masked = words.replace(text, "<address>") if text else words
     local = text.rpartition("@")[0]
-    if len(local) > 2 and local.casefold() in masked.casefold():
-        masked = re.sub(rf"(?<!\w){re.escape(local)}(?!\w)", "<address>", masked, flags=re.IGNORECASE)
-    return _ADDRESS.sub("<address>", masked)
+    for name in (local, local.partition("+")[0]):
+        if len(name) > 1 and name.casefold() in masked.casefold():
+            masked = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "<address>", masked, flags=re.IGNORECASE)
+    return ADDRESS.sub("<address>", masked)

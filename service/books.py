@@ -76,24 +76,22 @@ def latest(session: Session, limit: int = 50) -> list[Books]:
     return [found for found in (of(session, number) for number in ids) if found is not None]
 
 
-def in_hand(session: Session, dispatch_id: int | None, now: datetime) -> bool:
-    """Tell whether some worker has a live claim on a dispatch (None: on confirmations)."""
-    mine = Claim.dispatch_id == dispatch_id if dispatch_id is not None else Claim.dispatch_id.is_(None)
-    found = select(Claim.id).where(mine, Claim.closed.is_(False), Claim.lease_until > now).limit(1)
+def in_hand(session: Session, queue: str, now: datetime) -> bool:
+    """Tell whether some worker has a live claim on mail of a queue."""
+    found = select(Claim.id).where(Claim.queue == queue, Claim.closed.is_(False), Claim.lease_until > now).limit(1)
     return session.scalar(found) is not None
 
 
 def due_dispatches(session: Session, now: datetime) -> list[int]:
-    """Return the dispatches with mail due and nobody at it."""
+    """Return the dispatches with mail due."""
     due = exists().where(and_(Delivery.dispatch_id == Dispatch.id, DUE, Delivery.due_at <= now))
-    ids = session.scalars(select(Dispatch.id).where(Dispatch.state == DispatchState.SENDING, due))
-    return [number for number in ids if not in_hand(session, number, now)]
+    return list(session.scalars(select(Dispatch.id).where(Dispatch.state == DispatchState.SENDING, due)))
 
 
 def due_confirmations(session: Session, now: datetime) -> bool:
     """Tell whether confirmations, notices or tests are due and nobody is at them."""
     due = select(Delivery.id).where(Delivery.dispatch_id.is_(None), DUE, Delivery.due_at <= now).limit(1)
-    return session.scalar(due) is not None and not in_hand(session, None, now)
+    return session.scalar(due) is not None and not in_hand(session, "confirmations", now)
 
 
 def dispatches_in(session: Session, state: DispatchState) -> list[int]:

@@ -6,10 +6,12 @@ waits long, whether the broker is refused, hung or flushed.
 
 from functools import lru_cache
 
+import structlog
 from celery import Celery
-from kombu.exceptions import OperationalError
 
 from service import settings
+
+log = structlog.get_logger()
 
 DISPATCHES = "dispatches"
 CONFIRMATIONS = "confirmations"
@@ -36,6 +38,7 @@ def make_app(config: settings.Settings) -> Celery:
             "socket_connect_timeout": 1,
             "socket_timeout": 1,
             "max_retries": 0,
+            "master_name": "mymaster",
             "global_keyprefix": "utskick:",
         },
         task_publish_retry=False,
@@ -67,6 +70,7 @@ def ring(task: str, *ids: int) -> bool:
         return False
     try:
         app().send_task(task, args=ids, expires=STALE, retry=False)
-    except (OperationalError, OSError, ConnectionError):
+    except Exception as error:  # whatever the transport makes of it: the mail is in the ledger, the sweep rings
+        log.warning("broker away; the sweep rings later", task=task, error=type(error).__name__)
         return False
     return True

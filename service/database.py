@@ -170,6 +170,20 @@ def one_at_a_time(session: Session, key: str) -> None:
         session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
 
 
+def share(session: Session, key: str) -> None:
+    """Hold a key until this transaction ends, together with others who share it; `barrier` waits for all of them."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(select(func.pg_advisory_xact_lock_shared(func.hashtextextended(key, 0))))
+
+
+def barrier(session: Session, key: str) -> None:
+    """Wait until all who shared the key by now have committed, so that the next statement sees what they did."""
+    if session.get_bind().dialect.name == "postgresql":
+        hashed = func.hashtextextended(key, 0)
+        session.execute(select(func.pg_advisory_lock(hashed)))
+        session.execute(select(func.pg_advisory_unlock(hashed)))
+
+
 def ping(session: Session) -> None:
     """Ask the database for a sign of life."""
     session.execute(text("SELECT 1"))

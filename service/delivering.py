@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session, joinedload
 from service import database, ledger, mail, relay, settings, settlement
 from service.address import mask
 from service.leases import Lease
-from service.ledger import Batch
+from service.ledger import TURN, Batch
 from service.mail import Compiled
 from service.models import Message, Subscription
 from service.settlement import Mail
@@ -30,9 +30,6 @@ from service.smtp import Answer, Courier, Envelope, NotBegun, Outcome, Refused, 
 from service.states import DeliveryKind
 
 log = structlog.get_logger()
-
-ROUND = 5.0
-"""Seconds in a round: then others get their turn."""
 
 BATCH = 100
 """Mails in a claim."""
@@ -56,7 +53,7 @@ class Round:
 
 def deliver(dispatch_id: int | None) -> Round:
     """Send what is due of a dispatch (None: confirmations, notices, tests) for one round."""
-    until = monotonic() + ROUND
+    until = monotonic() + TURN.total_seconds()
     config = settings.current()
     sent = 0
     with Courier(relay_of(config.relay, timeout=config.smtp_timeout, helo=config.domain)) as courier:
@@ -89,11 +86,12 @@ def insist(work: Callable[[Session, datetime], Result]) -> Result:
 
 
 def _claim(dispatch_id: int | None, session: Session, now: datetime) -> Batch | None:
-    if not relay.may_try(session, now):
-        return None
     batch = ledger.claim(session, dispatch_id, f"{socket.gethostname()}:{os.getpid()}", now, BATCH)
     if batch is None and dispatch_id is not None:
         settlement.finish(session, dispatch_id, now)
+    if batch is not None and not relay.may_try(session, now):
+        ledger.close(session, batch.claim_id)
+        return None
     return batch
 
 
@@ -106,6 +104,7 @@ class Sending:
         self.lease = lease
         self.answered: tuple[Mail, Outcome] | None = None
         self.sent = 0
+        self.heard = 0
         self.marked_at = 0.0
         self.messages = _messages(dispatch_id)
 
@@ -117,7 +116,9 @@ class Sending:
                 if stopping.is_set() or monotonic() >= until or not self.lease.alive():
                     break
                 envelope = self._envelope(one)
-                if insist(partial(self._begin, one)) and not self._send(one, envelope):
+                begun = insist(partial(self._begin, one))
+                self.answered = None  # it is written down
+                if begun and not self._send(one, envelope):
                     again = False
                     break
         finally:
@@ -138,12 +139,11 @@ class Sending:
         if self.answered is not None:
             one, outcome = self.answered
             settlement.record(session, self.batch.claim_id, one, outcome, now)
-            if self.sent == 1:
+            if self.heard == 1:
                 relay.back(session)
 
     def _send(self, one: Mail, envelope: Envelope | None) -> bool:
         """Hand one mail to the relay and keep its answer; False where the relay is away."""
-        self.answered = None
         answer: Answer = Refused(False, 451, "4.3.0 this mail could not be made; the log says why")
         if envelope is not None:
             answer = self.courier.send(envelope, partial(self._may_begin, one))
@@ -159,6 +159,7 @@ class Sending:
             case _:
                 self.answered = (one, answer)
                 self.sent += 1
+                self.heard += envelope is not None
         return True
 
     def _may_begin(self, one: Mail) -> bool:
@@ -191,8 +192,8 @@ class Sending:
             made = self._release_mail(one, one.address) if one.kind is DeliveryKind.RELEASE else _letter(one)
         except DBAPIError:
             raise
-        except Exception:
-            log.exception("mail could not be made", delivery=one.id)
+        except Exception as error:
+            log.error("mail could not be made", delivery=one.id, exc_info=error)
             return None
         return Envelope(made.sender, one.address, made.content)
 

@@ -58,6 +58,12 @@ def _email(value: str) -> str:
         raise ValueError(f"{value!r} is not an email address") from None
 
 
+def _ascii(value: str) -> str:
+    if not value.isascii():
+        raise ValueError("an address that mail comes from must be without å, ä, ö and the like before the @")
+    return value
+
+
 def _web(value: str) -> str:
     if value and not re.fullmatch(r"https?://[^\s<>\"]+", value):
         raise ValueError("it must be a web address that begins with https://")
@@ -67,6 +73,7 @@ def _web(value: str) -> str:
 Line = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_single_line)]
 Prose = Annotated[str, AfterValidator(_clean)]
 Email = Annotated[str, StringConstraints(strip_whitespace=True, max_length=320), AfterValidator(_email)]
+SenderEmail = Annotated[Email, AfterValidator(_ascii)]
 WebAddress = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500), AfterValidator(_web)]
 
 

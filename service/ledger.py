@@ -8,17 +8,20 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Update, and_, bindparam, case, exists, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Update, and_, bindparam, case, exists, func, insert, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from service import settings
-from service.database import random_id
+from service.database import barrier, random_id
 from service.models import DUE, Claim, Delivery, Dispatch, Release, Subscription
 from service.settlement import Mail, count, finish, let_go, skip, touched
 from service.states import DeliveryKind, DeliveryState, DispatchState, SubscriptionState
 from service.suppressions import covers
 
 S = DeliveryState
+
+TURN = timedelta(seconds=5)
+"""A round of sending: then other dispatches get their turn."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +46,19 @@ def enter(session: Session, kind: DeliveryKind, subscription_id: int, now: datet
     )
 
 
+def newsroom_lock(newsroom_id: int) -> str:
+    """Return the key that those who confirm share, and expanding waits for."""
+    return f"followers of {newsroom_id}"
+
+
 def expand(session: Session, dispatch_id: int, now: datetime) -> bool:
     """Enter a mail for everyone who followed at the moment of publishing; True where this call did it."""
     begun = update(Dispatch).where(Dispatch.id == dispatch_id, Dispatch.state == DispatchState.EXPANDING)
     if touched(session, begun.values(state=DispatchState.SENDING, started_at=now)) == 0:
         return False
+    newsroom_id = session.scalars(select(Release.newsroom_id).join(Dispatch).where(Dispatch.id == dispatch_id)).one()
+    barrier(session, newsroom_lock(newsroom_id))  # who confirmed before and commits this moment is seen
     at = select(Dispatch.created_at).where(Dispatch.id == dispatch_id).scalar_subquery()
-    newsroom = select(Release.newsroom_id).join(Dispatch).where(Dispatch.id == dispatch_id).scalar_subquery()
     may = and_(
         Subscription.state == SubscriptionState.CONFIRMED,
         ~covers(Subscription.address_hash, Subscription.newsroom_id, literal(now, Delivery.due_at.type)),
@@ -64,11 +73,12 @@ def expand(session: Session, dispatch_id: int, now: datetime) -> bool:
         "created_at": literal(now, Delivery.created_at.type),
         "settled_at": case((may, None), else_=literal(now, Delivery.settled_at.type)),
         "held": literal(False),
+        "dropped": literal(False),
         "attempts": literal(0),
         "uncertain_events": literal(0),
     }
     followers = select(*values.values()).where(
-        Subscription.newsroom_id == newsroom,
+        Subscription.newsroom_id == newsroom_id,
         Subscription.confirmed_at <= at,
         or_(Subscription.ended_at.is_(None), Subscription.ended_at > at),
     )
@@ -114,7 +124,7 @@ def _mails(session: Session, claim_id: int) -> list[Mail]:
             Delivery.kind,
             Delivery.subscription_id,
             Delivery.attempts,
-            and_(Delivery.reply.is_not(None), Delivery.reply_code.is_(None)),
+            Delivery.dropped,
             Subscription.address,
             Subscription.leave_token,
             Subscription.language,
@@ -192,7 +202,7 @@ def take_back(session: Session, claim_id: int, mail: Mail, due_at: datetime, *, 
     `dropped`: the words of a connection that was lost with this recipient named, kept for the next time.
     """
     mine = update(Delivery).where(Delivery.id == mail.id, Delivery.claim_id == claim_id, Delivery.state == S.CLAIMED)
-    kept = {"reply": dropped, "reply_code": None} if dropped else {}
+    kept = {"reply": dropped, "reply_code": None, "dropped": True} if dropped else {}
     touched(session, mine.values(state=S.QUEUED, handed_over_at=None, due_at=due_at, **kept))
 
 
@@ -201,6 +211,22 @@ def close(session: Session, claim_id: int) -> None:
     touched(session, let_go(Delivery.claim_id == claim_id))
     doubtful = exists().where(Delivery.claim_id == claim_id, Delivery.state == S.CLAIMED)
     touched(session, update(Claim).where(Claim.id == claim_id, Claim.closed.is_(False), ~doubtful).values(closed=True))
+
+
+def may_ring(session: Session, dispatch_id: int, now: datetime) -> bool:
+    """Take the turn to ring for a dispatch: it has no bell, or one so old that it must be lost.
+
+    A bell waits for a turn of each dispatch before it, and a worker that died held on for a lease.
+    """
+    going = select(func.count()).select_from(Dispatch).where(Dispatch.state == DispatchState.SENDING)
+    patience = _lease() + TURN * (session.scalar(going) or 0)
+    lost = or_(Dispatch.rung_at.is_(None), Dispatch.rung_at < now - patience)
+    return touched(session, update(Dispatch).where(Dispatch.id == dispatch_id, lost).values(rung_at=now)) == 1
+
+
+def no_bell(session: Session, dispatch_id: int) -> None:
+    """Note that a dispatch has no bell on its way, so that it may be rung for at once."""
+    touched(session, update(Dispatch).where(Dispatch.id == dispatch_id).values(rung_at=None))
 
 
 def skip_subscription(session: Session, subscription_id: int, now: datetime) -> None:

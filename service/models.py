@@ -119,6 +119,7 @@ class Subscription(Base):
         UniqueConstraint("newsroom_id", "address_hash"),
         Index(None, "newsroom_id", "state"),
         Index(None, "state", "expires_at"),
+        Index(None, "ended_at"),
         CheckConstraint("(address IS NULL) = (state = 'ended')", name="address_until_ended"),
         CheckConstraint("(address_hash IS NULL) = (address IS NULL)", name="hash_with_address"),
     )
@@ -171,6 +172,7 @@ class Dispatch(Base):
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    rung_at: Mapped[datetime | None]
 
     release: Mapped[Release] = relationship()
 
@@ -226,6 +228,7 @@ class Delivery(Base):
     subscription_id: Mapped[int] = mapped_column(ForeignKey("subscriptions.id"), index=True)
     state: Mapped[DeliveryState]
     held: Mapped[bool] = mapped_column(default=False)
+    dropped: Mapped[bool] = mapped_column(default=False)
     attempts: Mapped[int] = mapped_column(default=0)
     uncertain_events: Mapped[int] = mapped_column(default=0)
     due_at: Mapped[datetime]

@@ -9,7 +9,8 @@ from pydantic import AfterValidator, Field, StringConstraints
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
-from service.files import SLUG, ContactFields, Email, Fields, Line, Prose, WebAddress, parse_yaml
+from service.database import one_at_a_time
+from service.files import SLUG, ContactFields, Fields, Line, Prose, SenderEmail, WebAddress, parse_yaml
 from service.models import Contact, Newsroom
 
 RESERVED = frozenset(
@@ -41,7 +42,7 @@ class SenderFields(Fields):
     """Who a mail is from; the address takes replies."""
 
     name: Annotated[Line, StringConstraints(max_length=200)] = ""
-    address: Annotated[Email, StringConstraints(min_length=1)]
+    address: Annotated[SenderEmail, StringConstraints(min_length=1)]
 
 
 class PrivacyFields(Fields):
@@ -65,7 +66,7 @@ class NewsroomFile(Fields):
     about: Prose = ""
     accent: Annotated[str, StringConstraints(pattern=r"^(#[0-9a-fA-F]{6})?$")] = ""
     sender: SenderFields | None = None
-    bounce_address: Email = ""
+    bounce_address: SenderEmail = ""
     privacy: PrivacyFields = PrivacyFields()
     contacts: Annotated[list[ContactFields], Field(max_length=50, default_factory=list)]
 
@@ -77,6 +78,7 @@ def parse_file(text: str, name: str) -> NewsroomFile:
 
 def load(session: Session, file: NewsroomFile, now: datetime) -> Newsroom:
     """Make the newsroom, or make it be as the file says."""
+    one_at_a_time(session, f"newsroom {file.slug}")
     newsroom = get(session, file.slug)
     if newsroom is None:
         newsroom = Newsroom(slug=file.slug, created_at=now)

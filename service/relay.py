@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.models import Relay
@@ -14,13 +14,17 @@ ROW = 1
 
 
 def away(session: Session, words: str, now: datetime) -> None:
-    """Note that the relay cannot be used, and since when."""
-    row = session.get(Relay, ROW) or Relay(id=ROW)
-    row.unreachable_since = row.unreachable_since or now
-    row.next_try_at = now + RETRY
-    row.last_words = words
-    session.add(row)
-    session.flush()
+    """Note that the relay cannot be used, and since when. (The row is made by the first migration.)"""
+    session.execute(
+        update(Relay)
+        .where(Relay.id == ROW)
+        .values(
+            unreachable_since=func.coalesce(Relay.unreachable_since, literal(now, Relay.unreachable_since.type)),
+            next_try_at=now + RETRY,
+            last_words=words,
+        )
+        .execution_options(synchronize_session=False)
+    )
 
 
 def back(session: Session) -> None:

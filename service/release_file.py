@@ -11,6 +11,9 @@ from service.files import SLUG, ContactFields, Fields, Line, Prose, parse_yaml, 
 from service.i18n import LANGUAGES
 from service.states import Kind
 
+LONGEST_BODY = 200_000
+"""Characters in a body: forty times a long press release, and rendered in a moment."""
+
 
 def _slug(value: str) -> str:
     if value and not SLUG.fullmatch(value):
@@ -45,7 +48,7 @@ class ReleaseFile(Fields):
     ]
     contacts: Annotated[list[ContactFields], Field(max_length=20, default_factory=list)]
     date: Line = ""
-    body: Prose = ""
+    body: Annotated[Prose, StringConstraints(max_length=LONGEST_BODY)] = ""
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, joinedload
 
@@ -60,7 +60,7 @@ def publish(
     ).one()
     if not created:
         return _repeat(session, newsroom, release, file)
-    version = _version(release, newsroom, file, now)
+    version = _version(release, newsroom.language, file, now)
     session.add(version)
     session.flush()
     compiled = _compile(newsroom, release, version, at or date or now) if mailed else None
@@ -77,7 +77,7 @@ def _compile(newsroom: Newsroom, release: Release, version: Version, at: datetim
     as_then = Release(slug=release.slug, kind=release.kind, published_at=at)
     try:
         return mail.compile_release(newsroom, as_then, version)
-    except mail.MessageError as error:
+    except ValueError as error:
         raise PublishError(f"{newsroom.slug}/{release.slug} cannot be mailed: {error}") from None
 
 
@@ -97,11 +97,11 @@ def _create(session: Session, newsroom: Newsroom, file: ReleaseFile, now: dateti
     return session.execute(once).first() is not None
 
 
-def _version(release: Release, newsroom: Newsroom, file: ReleaseFile, now: datetime) -> Version:
+def _version(release: Release, language: str, file: ReleaseFile, now: datetime) -> Version:
     return Version(
         release_id=release.id,
         number=1,
-        language=file.language or newsroom.language,
+        language=file.language or language,
         headline=file.headline,
         lead=file.lead,
         body=file.body,
@@ -116,9 +116,11 @@ def _repeat(session: Session, newsroom: Newsroom, release: Release, file: Releas
     if release.state is ReleaseState.WITHDRAWN:
         raise PublishError(f"{name} was withdrawn; publish it anew under another slug")
     kept = _current(session, release)
-    wanted = _version(release, newsroom, file, kept.created_at)
+    wanted = _version(release, kept.language, file, kept.created_at)
     fields = ("language", "headline", "lead", "body", "keywords", "contacts")
     if release.kind != file.kind or any(getattr(kept, field) != getattr(wanted, field) for field in fields):
+        if release.state is ReleaseState.SCHEDULED:
+            raise PublishError(f"{name} is scheduled with other content; withdraw it first, then publish this")
         raise PublishError(
             f"{name} is already published with other content, so nothing was changed; "
             "use `release correct` once this version has it, or another slug"
@@ -172,11 +174,15 @@ def scheduled(session: Session, now: datetime) -> list[int]:
 
 
 def withdraw(session: Session, release: Release, now: datetime) -> bool:
-    """Take a release off the web and stop its mailing; False where that was done before."""
-    wanted = Release.state.in_((ReleaseState.PUBLISHED, ReleaseState.SCHEDULED))
+    """Take a release off the web and stop its mailing; False where that was done before.
+
+    One that is only scheduled has been seen by nobody: it goes without a trace, and its slug is free.
+    """
+    if _unschedule(session, release):
+        return True
     done = session.execute(
         update(Release)
-        .where(Release.id == release.id, wanted)
+        .where(Release.id == release.id, Release.state == ReleaseState.PUBLISHED)
         .values(state=ReleaseState.WITHDRAWN, withdrawn_at=now)
         .returning(Release.id)
     )
@@ -186,6 +192,15 @@ def withdraw(session: Session, release: Release, now: datetime) -> bool:
     if dispatch is not None:
         settlement.cancel(session, dispatch.id, now)
     session.refresh(release)
+    return True
+
+
+def _unschedule(session: Session, release: Release) -> bool:
+    taken = update(Release).where(Release.id == release.id, Release.state == ReleaseState.SCHEDULED)
+    if session.execute(taken.values(state=ReleaseState.DRAFT).returning(Release.id)).first() is None:
+        return False
+    session.execute(delete(Version).where(Version.release_id == release.id))
+    session.execute(delete(Release).where(Release.id == release.id))
     return True
 
 

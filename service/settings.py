@@ -38,9 +38,9 @@ class SettingsError(Exception):
 class _SecretFiles(PydanticBaseSettingsSource):
     """Reads `UTSKICK_NAME_FILE=path` as the value of NAME, so that a secret need not stand in the environment."""
 
-    def __init__(self, cls: type[BaseSettings], *sources: EnvSettingsSource) -> None:
+    def __init__(self, cls: type[BaseSettings], source: EnvSettingsSource) -> None:
         super().__init__(cls)
-        self.paths = {key: value for source in reversed(sources) for key, value in source.env_vars.items() if value}
+        self.paths = {key: value for key, value in source.env_vars.items() if value}
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
         path = self.paths.get(f"{PREFIX}{field_name}_FILE".lower())
@@ -100,8 +100,8 @@ class Settings(BaseSettings):
         """Explicit arguments, the environment, `.env`, then the files that either of them names."""
         assert isinstance(env_settings, EnvSettingsSource)  # noqa: S101 - pydantic-settings' own default
         assert isinstance(dotenv_settings, DotEnvSettingsSource)  # noqa: S101
-        files = _SecretFiles(settings_cls, env_settings, dotenv_settings)
-        return init_settings, env_settings, dotenv_settings, files
+        env_files, dotenv_files = (_SecretFiles(settings_cls, source) for source in (env_settings, dotenv_settings))
+        return init_settings, env_settings, env_files, dotenv_settings, dotenv_files
 
     @field_validator("retry_after", mode="before")
     @classmethod

@@ -56,7 +56,7 @@ def record(session: Session, claim_id: int, mail: Mail, outcome: Outcome, now: d
     words = mask(outcome.words, mail.address or "")
     code = None if isinstance(outcome, Uncertain) else outcome.code
     mine = {"its_id": mail.id, "its_claim": claim_id}
-    heard: dict[str, Any] = {"attempts": mail.attempts + 1, "reply": words, "reply_code": code}
+    heard: dict[str, Any] = {"attempts": mail.attempts + 1, "reply": words, "reply_code": code, "dropped": False}
     if isinstance(outcome, Accepted):
         session.execute(_accept(), mine | heard | {"settled_at": now})
     else:
@@ -82,7 +82,9 @@ def _news(outcome: Refused | Uncertain) -> ColumnElement[bool]:
 @lru_cache
 def _accept() -> Update:
     """The statement of an accepted mail, made once: it runs for each."""
-    heard: dict[str, Any] = {name: bindparam(name) for name in ("attempts", "reply", "reply_code", "settled_at")}
+    heard: dict[str, Any] = {
+        name: bindparam(name) for name in ("attempts", "reply", "reply_code", "dropped", "settled_at")
+    }
     return _mine().values(state=S.ACCEPTED, held=False, **heard).execution_options(synchronize_session=False)
 
 
@@ -143,6 +145,7 @@ def settle(session: Session, now: datetime) -> int:
             attempts=Delivery.attempts + 1,
             uncertain_events=Delivery.uncertain_events + 1,
             reply="the worker died before the relay's answer was heard",
+            reply_code=None,
         ),
     )
     return len(ids)

@@ -1,20 +1,22 @@
 """The courier: messages in, outcomes out; the only user of the wire.
 
-A failure is a value. What happens before RCPT (connecting, TLS, AUTH, MAIL) belongs to the relay;
-from RCPT on it belongs to the recipient; a connection that dies between the final dot and the
-reply leaves the mail uncertain (RFC 5321 §4.2.5, RFC 1047).
+A failure is a value. What happens before RCPT (connecting, TLS, AUTH, a MAIL put off) belongs to the
+relay; a sender refused for good is that mail's own trouble, for now; from RCPT on it is the
+recipient's; a connection that dies between the final dot and the reply leaves the mail uncertain
+(RFC 5321 §4.2.5, RFC 1047).
 """
 
 import smtplib
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
 CLOSING = 421
 TOO_LARGE = 552
+LOGIN_WANTED = (530, 535, 538)
 LONGEST_REPLY = 500
 
 
@@ -164,8 +166,10 @@ class Courier:
             code, words = self.wire.mail(envelope.sender, options)
         except (OSError, smtplib.SMTPException) as error:
             raise _Away(_say(error)) from None
-        if code == TOO_LARGE:  # of all that MAIL may say, this is about the message (RFC 1870 §6.3)
+        if code == TOO_LARGE:  # about this message (RFC 1870 §6.3)
             return self._refused(code, words)
+        if code >= 500 and code not in LOGIN_WANTED:  # about this sender: other newsrooms' mail goes on
+            return replace(self._refused(code, words), permanent=False)
         if code != 250:
             raise _Away(f"{code} {_text(words)}")
         return None

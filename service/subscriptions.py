@@ -1,5 +1,6 @@
 """Follow, confirm, leave; and lists of followers brought along from elsewhere."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -10,8 +11,9 @@ from sqlalchemy.orm import Session, joinedload
 
 from service import database, ledger, tokens
 from service.address import Address
-from service.models import Consent, Newsroom, Subscription
-from service.states import DeliveryKind, SubscriptionState
+from service.ledger import newsroom_lock
+from service.models import Consent, Delivery, Newsroom, Subscription
+from service.states import DeliveryKind, DeliveryState, SubscriptionState
 from service.suppressions import forbids_confirmation
 
 PENDING_DAYS = 7
@@ -33,6 +35,14 @@ class ConsentShown:
     version: str
     page: str
     language: str
+
+
+@dataclass(frozen=True)
+class Imported:
+    """How many an import entered, and how many it did not because they had left."""
+
+    entered: int
+    left: int
 
 
 @dataclass(frozen=True)
@@ -99,7 +109,23 @@ def _may_mail(session: Session, newsroom: Newsroom, address: Address, now: datet
     lately = select(func.count()).where(*sent, Consent.newsroom_id == newsroom.id, Consent.requested_at > now - PAUSE)
     today = select(func.count()).where(*sent, Consent.requested_at > now - timedelta(days=1))
     fresh = session.scalar(lately) == 0 and (session.scalar(today) or 0) < DAILY
-    return fresh and not forbids_confirmation(session, address.hash, newsroom.id, now)
+    return (
+        fresh
+        and not _one_waits(session, newsroom, address)
+        and not forbids_confirmation(session, address.hash, newsroom.id, now)
+    )
+
+
+def _one_waits(session: Session, newsroom: Newsroom, address: Address) -> bool:
+    """Tell whether a mail about following has yet to leave: it is rendered when sent, so one serves for all."""
+    waiting = Delivery.state.in_((DeliveryState.QUEUED, DeliveryState.CLAIMED, DeliveryState.DEFERRED))
+    found = (
+        select(Delivery.id)
+        .join(Subscription, Subscription.id == Delivery.subscription_id)
+        .where(Subscription.newsroom_id == newsroom.id, Subscription.address_hash == address.hash)
+        .where(Delivery.dispatch_id.is_(None), waiting)
+    )
+    return session.scalar(found.limit(1)) is not None
 
 
 def _consent(
@@ -145,6 +171,7 @@ def confirm(session: Session, confirm_token: str, now: datetime) -> Confirmation
     if found.status != "pending" or found.subscription is None:
         return found
     number = found.subscription.id
+    database.share(session, newsroom_lock(found.subscription.newsroom_id))
     session.execute(
         update(Subscription)
         .where(Subscription.id == number, Subscription.state == SubscriptionState.PENDING)
@@ -174,12 +201,15 @@ def leave(session: Session, token: str, now: datetime) -> Subscription | None:
     return found
 
 
+_ENDED = {"state": SubscriptionState.ENDED, "address": None, "address_hash": None, "expires_at": None}
+
+
 def end(session: Session, subscription_id: int, now: datetime) -> None:
     """End a subscription: the address goes at once, what waits for it is skipped, a tombstone stays."""
     session.execute(
         update(Subscription)
         .where(Subscription.id == subscription_id, Subscription.state != SubscriptionState.ENDED)
-        .values(state=SubscriptionState.ENDED, address=None, address_hash=None, expires_at=None, ended_at=now)
+        .values(**_ENDED, ended_at=now)
     )
     ledger.skip_subscription(session, subscription_id, now)
 
@@ -187,9 +217,16 @@ def end(session: Session, subscription_id: int, now: datetime) -> None:
 def expire(session: Session, now: datetime) -> int:
     """Erase what may no longer be kept: unconfirmed addresses, and hashes on old consent records."""
     pending = (Subscription.state == SubscriptionState.PENDING, Subscription.expires_at <= now)
-    over = list(session.scalars(select(Subscription.id).where(*pending).limit(500)))
+    some = select(Subscription.id).where(*pending).limit(500)
+    over = session.scalars(
+        update(Subscription)
+        .where(Subscription.id.in_(some), *pending)  # asked again: who has just confirmed stays
+        .values(**_ENDED, ended_at=now)
+        .returning(Subscription.id)
+        .execution_options(synchronize_session=False)
+    ).all()
     for number in over:
-        end(session, number, now)
+        ledger.skip_subscription(session, number, now)
     long_ago = now - timedelta(days=CONSENT_MONTHS * 365 / 12)
     gone = select(Subscription.id).where(Subscription.ended_at <= long_ago)
     session.execute(
@@ -203,15 +240,19 @@ def expire(session: Session, now: datetime) -> int:
 
 def import_addresses(
     session: Session, newsroom: Newsroom, addresses: list[Address], consent: ConsentShown, now: datetime
-) -> int:
-    """Enter followers whose consent was given elsewhere, confirmed at once; return how many are new here.
+) -> Imported:
+    """Enter followers whose consent was given elsewhere, confirmed at once.
 
-    One who had asked here and not yet confirmed becomes confirmed; one who follows already is left alone.
+    One who had asked here and not yet confirmed becomes confirmed; one who follows already is left alone;
+    one who has left stays away, for a list from elsewhere does not outweigh that.
     Give it some hundreds at a time: it is one transaction.
     """
+    database.share(session, newsroom_lock(newsroom.id))
     texts = {address.hash: address.text for address in addresses}
+    left = _have_left(session, newsroom, texts)
+    texts = {key: text for key, text in texts.items() if key not in left}
     if not texts:
-        return 0
+        return Imported(0, len(left))
     ordered = sorted(texts.items())  # one order for all: two imports at once must not wait for each other
     rows = [_row(newsroom, Address(text, key), consent.language, now) for key, text in ordered]
     session.execute(_insert(session).values(rows).on_conflict_do_nothing())
@@ -231,7 +272,18 @@ def import_addresses(
         _consent(number, newsroom, key or "", consent, now, mailed=False, confirmed=now) for number, key in found
     )
     session.flush()
-    return len(found)
+    return Imported(len(found), len(left))
+
+
+def _have_left(session: Session, newsroom: Newsroom, hashes: Collection[str]) -> set[str | None]:
+    """Return those of the hashes that followed this newsroom once, left, and do not follow now."""
+    of_consents = (Consent.address_hash.in_(hashes), Consent.confirmed_at.is_not(None))
+    once = select(Consent.address_hash).join(Subscription, Subscription.id == Consent.subscription_id)
+    ended = once.where(*of_consents, Consent.newsroom_id == newsroom.id, Subscription.state == SubscriptionState.ENDED)
+    here = select(Subscription.address_hash).where(
+        Subscription.newsroom_id == newsroom.id, Subscription.address_hash.in_(hashes)
+    )
+    return set(session.scalars(ended)) - set(session.scalars(here))
 
 
 def count(session: Session, newsroom_id: int) -> dict[SubscriptionState, int]:

@@ -1,6 +1,7 @@
 """The Celery app that workers and beat load; a wrong setting ends the start with one clear line."""
 
 import logging
+import os
 import sys
 from typing import Any
 
@@ -9,7 +10,7 @@ from celery import Celery
 from celery.signals import beat_init, setup_logging, worker_init, worker_shutting_down
 from sqlalchemy.exc import DBAPIError
 
-from service import broker, database, delivering, settings
+from service import broker, database, delivering, logs, settings
 
 
 def _load() -> Celery:
@@ -25,6 +26,7 @@ def _load() -> Celery:
     return app
 
 
+os.umask(0o077)
 app = _load()
 
 
@@ -32,7 +34,7 @@ app = _load()
 def _log_plainly(loglevel: int = logging.WARNING, **_: Any) -> None:
     """Log lines, not Celery's banner: an operator reads them beside the other processes'."""
     logging.basicConfig(level=loglevel, format="%(levelname)s %(name)s: %(message)s")
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
+    logs.configure()
 
 
 @worker_init.connect  # type: ignore[untyped-decorator]

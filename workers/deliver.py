@@ -2,6 +2,7 @@
 
 from service import broker, delivering
 from workers.app import app
+from workers.bell import quiet, ring_for
 from workers.quiet import quietly
 
 
@@ -9,8 +10,10 @@ from workers.quiet import quietly
 def deliver(dispatch_id: int) -> None:
     """Send a dispatch's mail for one round, and ring for the next where more is due."""
     with quietly(broker.DELIVER):
-        if delivering.deliver(dispatch_id).again:
-            broker.ring(broker.DELIVER, dispatch_id)
+        again = delivering.deliver(dispatch_id).again
+        quiet(dispatch_id)
+        if again:
+            ring_for(dispatch_id)
 
 
 @app.task(name=broker.CONFIRM)  # type: ignore[untyped-decorator]

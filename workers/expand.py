@@ -2,6 +2,7 @@
 
 from service import broker, database, ledger
 from workers.app import app
+from workers.bell import ring_for
 from workers.quiet import quietly
 
 
@@ -11,4 +12,4 @@ def expand(dispatch_id: int) -> None:
     with quietly(broker.EXPAND):
         with database.transaction() as session:
             ledger.expand(session, dispatch_id, database.now(session))
-        broker.ring(broker.DELIVER, dispatch_id)
+        ring_for(dispatch_id)

@@ -6,6 +6,7 @@ from sqlalchemy.exc import DBAPIError
 from service import books, broker, database, releases, settlement, subscriptions
 from service.states import DispatchState
 from workers.app import app
+from workers.bell import ring_for
 from workers.quiet import quietly
 
 log = structlog.get_logger()
@@ -29,8 +30,8 @@ def _publish() -> None:
                 releases.publish_due(session, number, database.now(session))
         except DBAPIError:
             raise
-        except Exception:  # one release that cannot be published must not hold up the others
-            log.exception("a scheduled release could not be published", release=number)
+        except Exception as error:  # one release that cannot be published must not hold up the others
+            log.error("a scheduled release could not be published", release=number, exc_info=error)
 
 
 def _settle() -> None:
@@ -52,6 +53,6 @@ def _ring() -> None:
     for dispatch_id in expanding:
         broker.ring(broker.EXPAND, dispatch_id)
     for dispatch_id in sending:
-        broker.ring(broker.DELIVER, dispatch_id)
+        ring_for(dispatch_id)
     if confirmations:
         broker.ring(broker.CONFIRM)

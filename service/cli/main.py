@@ -1,11 +1,12 @@
 """The `utskick` command: every failure is one clear line, exit 1; wrong use is exit 2."""
 
+import os
 import sys
 
 import typer
 from sqlalchemy.exc import DBAPIError
 
-from service import database
+from service import database, logs
 from service.cli import demo, dispatches, newsroom, release, subscribers, up
 from service.files import FileError
 from service.moments import BadMoment
@@ -36,6 +37,8 @@ def migrate() -> None:
 
 def main() -> None:
     """Run the command line."""
+    os.umask(0o077)  # what it makes holds addresses
+    logs.configure()
     try:
         app()
     except (SettingsError, database.PendingMigrations, FileError, PublishError, BadMoment) as error:

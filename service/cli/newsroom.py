@@ -22,6 +22,8 @@ def load(path: Annotated[Path, typer.Argument(metavar="FILE.yaml", help="The new
         newsrooms.load(session, file, database.now(session))
     config = settings.current()
     typer.echo(f"{'Made' if made else 'Updated'} {file.slug} ({file.name}): {config.site}/{file.slug}")
+    if not file.address:
+        typer.echo("Warning: no postal address (`address`), which every mail owes its readers.", err=True)
     if file.sender is None:
         sender = f"{file.slug}@{config.domain}"
         typer.echo(f"Warning: no sender; mail is from {sender}, which must take replies.", err=True)

@@ -93,6 +93,8 @@ def _say(done: Publication, room: Newsroom, *, rung: bool) -> None:
     release = done.release
     name = f"{room.slug}/{release.slug}"
     already = "" if done.made else "already "
+    if done.shortened:
+        typer.echo("It is too long for a mail: the mail ends with a link to the whole text.", err=True)
     if release.state is ReleaseState.SCHEDULED and release.publish_at:
         when = full_moment(release.publish_at, "en", room.timezone)
         typer.echo(f"{name} is {already}scheduled for {when} ({room.timezone}).")
@@ -101,8 +103,6 @@ def _say(done: Publication, room: Newsroom, *, rung: bool) -> None:
     if done.dispatch is None:
         typer.echo("It is on the web only; nobody is mailed.")
         return
-    if done.shortened:
-        typer.echo("It is too long for a mail: the mail ends with a link to the whole text.", err=True)
     typer.echo(f"Dispatch {done.dispatch.id}: `utskick dispatch show {done.dispatch.id}` shows its books.")
     if not rung:
         typer.echo("The broker is away; the mailing begins by itself once broker and workers run.", err=True)

@@ -45,18 +45,19 @@ def import_(
         raise typer.BadParameter("--consent must say what they agreed to, in one line")
     database.check_schema()
     good, bad = _read(path)
-    entered = _enter(newsroom, good, consent.strip())
-    typer.echo(
-        f"{entered:,} entered, {len(good) - entered:,} there already or twice in the file, {len(bad):,} refused."
-    )
+    entered, left = _enter(newsroom, good, consent.strip())
+    there = len(good) - entered - left
+    typer.echo(f"{entered:,} entered, {there:,} there already or twice in the file, {len(bad):,} refused.")
+    if left:
+        typer.echo(f"{left:,} had left and stay away; they can follow again themselves.")
     for line, code in bad:
         typer.echo(f"{path.name}:{line}: {WORDS[code]}", err=True)
     if bad:
         raise typer.Exit(1)
 
 
-def _enter(slug: str, good: list[Address], consent: str) -> int:
-    entered = 0
+def _enter(slug: str, good: list[Address], consent: str) -> tuple[int, int]:
+    entered = left = 0
     version = hashlib.sha256(consent.encode()).hexdigest()[:12]
     with database.reading() as session:
         room = newsroom_cli.wanted(newsrooms.get(session, slug), slug)
@@ -64,8 +65,9 @@ def _enter(slug: str, good: list[Address], consent: str) -> int:
     for start in range(0, len(good), AT_ONCE):
         some = good[start : start + AT_ONCE]
         with database.transaction() as session:
-            entered += subscriptions.import_addresses(session, room, some, shown, database.now(session))
-    return entered
+            done = subscriptions.import_addresses(session, room, some, shown, database.now(session))
+        entered, left = entered + done.entered, left + done.left
+    return entered, left
 
 
 def _read(path: Path) -> tuple[list[Address], list[tuple[int, str]]]:

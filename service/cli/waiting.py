@@ -62,7 +62,7 @@ def _look(dispatch_id: int) -> tuple[Books, Relay | None, bool]:
             with database.reading() as session:
                 found = books.of(session, dispatch_id)
                 assert found is not None  # noqa: S101 - a dispatch is never deleted
-                return found, relay.state(session), books.in_hand(session, dispatch_id, database.now(session))
+                return found, relay.state(session), books.in_hand(session, "dispatches", database.now(session))
         except DBAPIError as error:
             if not database.is_away(error):
                 raise

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 import nh3
@@ -27,6 +28,7 @@ class Block(NamedTuple):
     text: str
 
 
+@lru_cache(maxsize=128)  # a version never changes, and anybody may ask for its page
 def to_html(markdown: str) -> Markup:
     """Return safe HTML: no images, headings from h2 down, spoken paragraphs as `<p class="quote">`."""
     return Markup("\n".join(block.html for block in blocks(markdown)))  # noqa: S704 - nh3 made it safe

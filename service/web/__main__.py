@@ -1,6 +1,7 @@
 """The web process: `python -m service.web`."""
 
 import ipaddress
+import os
 import socket
 import sys
 
@@ -8,7 +9,7 @@ import structlog
 import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
 
-from service import database, settings
+from service import database, logs, settings
 from service.web import create_app
 
 log = structlog.get_logger()
@@ -16,7 +17,8 @@ log = structlog.get_logger()
 
 def main() -> int:
     """Serve until told to stop; exit 1 with one line where that is impossible."""
-    _log_plainly()
+    os.umask(0o077)
+    logs.configure()
     try:
         config = settings.current()
         config.secret_keys, config.address_hash_key  # noqa: B018 - missing keys show now, not at the first visitor
@@ -66,16 +68,6 @@ def _server(proxies: list[str]) -> uvicorn.Server:
             forwarded_allow_ips=trusted,
             timeout_graceful_shutdown=5,
         )
-    )
-
-
-def _log_plainly() -> None:
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
-        ],
     )
 
 

@@ -1,15 +1,13 @@
 """The door: headers on every answer, a line in the log for each, no traceback out, no body over 1 MB in."""
 
-import re
 import time
-import traceback
 
 import structlog
 from fastapi import HTTPException, Request
-from sqlalchemy.exc import StatementError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service import logs
 from service.web import errors
 
 log = structlog.get_logger()
@@ -29,8 +27,6 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 HSTS = "max-age=31536000"
-
-_ADDRESS = re.compile(r"[^\s<>()\[\],;:\"']+@[^\s<>()\[\],;:\"']+")
 
 
 class SecurityHeaders:
@@ -75,7 +71,7 @@ class AccessLog:
         try:
             await self.app(scope, receive, sender)
         except Exception as error:  # a visitor sees a page, the log the reason
-            log.error("failed", route=_route(scope), error=type(error).__name__, trace=_trace(error))
+            log.error("failed", route=_route(scope), error=type(error).__name__, trace=logs.trace(error))
             if status:
                 raise ConnectionAbortedError("failed after the answer had begun") from None
             await errors.show(Request(scope), 500)(scope, receive, sender)
@@ -110,10 +106,3 @@ class BodyLimit:
 
 def _route(scope: Scope) -> str:
     return getattr(scope.get("route"), "path", "-")
-
-
-def _trace(error: BaseException) -> str:
-    # The words of an error may quote what was typed; addresses and statement parameters stay out of the log.
-    if isinstance(error, StatementError):
-        error.hide_parameters = True
-    return _ADDRESS.sub("<address>", "".join(traceback.format_exception(error, limit=-8)))

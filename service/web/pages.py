@@ -10,6 +10,7 @@ from sqlalchemy.orm import object_session
 
 from service import settings
 from service.i18n import environment, negotiate
+from service.mail import prose
 from service.models import Contact, Newsroom
 from service.subscriptions import CONSENT_MONTHS, PENDING_DAYS
 from service.web import assets, look
@@ -49,6 +50,7 @@ def people(contacts: list[Contact] | list[dict[str, Any]]) -> list[Person]:
 EVERYWHERE = {
     "asset": assets.address,
     "look": look.address,
+    "prose": prose.to_html,
     "tel": tel,
     "pending_days": PENDING_DAYS,
     "consent_months": CONSENT_MONTHS,

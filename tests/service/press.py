@@ -11,12 +11,24 @@ import pytest
 from sqlalchemy import inspect, text
 from sqlalchemy.orm import Session
 
-from service import address, books, database, ledger, newsrooms, releases, settings, subscriptions, tokens
+from service import (
+    address,
+    books,
+    database,
+    ledger,
+    newsrooms,
+    releases,
+    settings,
+    settlement,
+    subscriptions,
+    tokens,
+)
 from service.ledger import Batch
 from service.models import Newsroom, Subscription
 from service.release_file import parse as parse_release
 from service.releases import Publication
 from service.settlement import Mail
+from service.smtp import Accepted
 from service.subscriptions import ConsentShown
 
 TWIN = Path(__file__).parents[1] / "twin"
@@ -93,6 +105,17 @@ def room(slug: str = "asele-strand", **fields: str) -> Newsroom:
 def follow(newsroom: Newsroom, email: str, now: datetime = START) -> None:
     """Ask to follow, as the follow box does."""
     do(subscriptions.subscribe, newsroom, address.parse(email), CONSENT, now)
+
+
+def mail_out(now: datetime = START) -> None:
+    """Let all that waits outside dispatches be accepted by the relay."""
+    batch = do(ledger.claim, None, "the post", now, 100)
+    if batch is None:
+        return
+    for mail in batch.mails:
+        if do(ledger.hand_over, batch.claim_id, mail, now):
+            do(settlement.record, batch.claim_id, mail, Accepted(250, "taken"), now)
+    do(ledger.close, batch.claim_id)
 
 
 def subscription(email: str, newsroom: Newsroom) -> Subscription:

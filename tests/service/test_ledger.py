@@ -463,7 +463,7 @@ def test_cancelling_skips_what_waits_and_lets_the_wire_finish(press: Newsroom) -
     assert finish(number) is False
 
 
-def test_what_is_due_is_found_while_nobody_is_at_it(press: Newsroom) -> None:
+def test_what_is_due_is_found_and_rung_for_once(press: Newsroom) -> None:
     crowd(press, 2)
     number = dispatched(press)
     follow(press, "anna@example.org")
@@ -475,7 +475,11 @@ def test_what_is_due_is_found_while_nobody_is_at_it(press: Newsroom) -> None:
     assert due(0) == ([number], True)
     claim(number, size=1)
     claim(None)
-    assert due(1) == ([], False), "somebody is at it"
+    assert due(1) == ([number], False), "somebody is at the confirmation"
+    assert [do(ledger.may_ring, number, after(second)) for second in (1, 2, 3)] == [True, False, False]
+    do(ledger.no_bell, number)
+    assert do(ledger.may_ring, number, after(3)) is True
+    assert do(ledger.may_ring, number, after(OVER + 10)) is True, "its bell must be lost"
     assert due(OVER) == ([number], False)
     settle()
     assert due(OVER) == ([number], True)

@@ -5,9 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy import select
 
 from service import address, database, ledger, subscriptions, tokens
-from service.models import Newsroom
+from service.models import Newsroom, Subscription
 from service.states import SubscriptionState
 from tests.servers import wait
 from tests.service.press import (
@@ -24,6 +25,7 @@ from tests.service.press import (
     followers,
     leave,
     link,
+    mail_out,
     one,
     room,
     rows,
@@ -78,6 +80,7 @@ def test_an_unknown_address_gets_a_pending_row_a_consent_and_a_confirmation(pres
 )
 def test_one_subscription_whatever_the_case_and_form(press: Newsroom, typed: str) -> None:
     follow(press, ANNA)
+    mail_out()
     follow(press, typed, after(minutes=20))
     assert rows("SELECT address FROM subscriptions") == [ANNA]
     assert deliveries() == ["confirmation"] * 2
@@ -126,8 +129,18 @@ def test_one_mail_in_a_quarter_of_an_hour_and_a_consent_for_each_request(press: 
     moments = [after(), after(1), after(minutes=14, seconds=59), after(minutes=15)]
     for moment in moments:
         follow(press, ANNA, moment)
+        mail_out(moment)
     assert deliveries() == ["confirmation"] * 2
     assert [bool(mailed) for mailed in rows("SELECT mailed FROM consents ORDER BY id")] == [True, False, False, True]
+
+
+def test_one_mail_serves_all_requests_while_the_relay_is_away(press: Newsroom) -> None:
+    for number in range(5):
+        follow(press, ANNA, after(minutes=20 * number))
+    assert deliveries() == ["confirmation"]
+    mail_out(after(minutes=100))
+    follow(press, ANNA, after(minutes=101))
+    assert deliveries() == ["confirmation"] * 2
 
 
 def test_five_mails_a_day_over_all_newsrooms(press: Newsroom) -> None:
@@ -154,6 +167,7 @@ def counts() -> dict[str, int]:
 def test_known_and_unknown_addresses_write_the_same_number_of_rows(press: Newsroom) -> None:
     followers(press, ANNA)
     follow(press, "pending@example.org", after(-3600))
+    mail_out(after(-3600))
     grown = []
     for email in (ANNA, "pending@example.org", "unknown@example.org"):
         before = counts()
@@ -357,12 +371,23 @@ def test_an_import_is_confirmed_at_once_and_again_changes_nothing(press: Newsroo
     follow(press, "bo@example.org")
     emails = ["anna@example.org", "ANNA@example.org", "bo@example.org"]
     good = [address.parse(email) for email in emails]
-    assert do(subscriptions.import_addresses, press, good, CONSENT, after(1)) == 2
+    assert do(subscriptions.import_addresses, press, good, CONSENT, after(1)).entered == 2
     before = everything()
-    assert do(subscriptions.import_addresses, press, good, CONSENT, after(2)) == 0
+    assert do(subscriptions.import_addresses, press, good, CONSENT, after(2)).entered == 0
     assert everything() == before
     assert do(subscriptions.count, press.id) == {"pending": 0, "confirmed": 2, "ended": 1}
-    assert do(subscriptions.import_addresses, press, [], CONSENT, after(2)) == 0
+    assert do(subscriptions.import_addresses, press, [], CONSENT, after(2)).entered == 0
+
+
+def test_an_import_brings_nobody_back_who_has_left(press: Newsroom) -> None:
+    good = [address.parse("anna@example.org"), address.parse("bo@example.org")]
+    assert do(subscriptions.import_addresses, press, good, CONSENT, START) == subscriptions.Imported(2, 0)
+    with database.transaction() as session:
+        token = session.scalars(select(Subscription.leave_token).where(Subscription.address == good[0].text)).one()
+        subscriptions.leave(session, token, after(1))
+    assert do(subscriptions.import_addresses, press, good, CONSENT, after(2)) == subscriptions.Imported(0, 1)
+    do(subscriptions.subscribe, press, good[0], CONSENT, after(3))
+    assert do(subscriptions.import_addresses, press, good, CONSENT, after(4)) == subscriptions.Imported(1, 0)
 
 
 def test_imports_of_the_same_people_in_another_order_at_once(press: Newsroom) -> None:
@@ -370,7 +395,7 @@ def test_imports_of_the_same_people_in_another_order_at_once(press: Newsroom) ->
     made = at_once(4, lambda number: do(
         subscriptions.import_addresses, press, good if number % 2 else good[::-1], CONSENT, START
     ))  # fmt: skip
-    assert sum(made) == 300
+    assert sum(one.entered for one in made) == 300
 
 
 def test_mail_to_one_who_left_is_never_begun(press: Newsroom) -> None:

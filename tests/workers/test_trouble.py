@@ -38,7 +38,7 @@ USUAL = {"listen": True, "banner": "", "mail": "", "hang": "", "drop": ""}
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
-def test_a_relay_that_is_away_burns_no_attempt_and_comes_back(small: Stack, trouble: str) -> None:
+def test_a_relay_that_is_away_is_said_and_comes_back(small: Stack, trouble: str) -> None:
     mailing = Mailing(small, 5)
     small.sink.behave(**TROUBLES[trouble])
     small.start("worker", "confirmations", "beat")
@@ -147,6 +147,33 @@ def test_who_leaves_while_the_relay_dawdles_gets_nothing(small: Stack) -> None:
     mailing.finish()
     assert leaver["address"] not in {mail.recipient for mail in small.sink.log()}
     assert mailing.counts() == {"accepted": 1, "skipped": 1}
+
+
+def test_a_mail_that_cannot_be_made_says_why_and_names_nobody(small: Stack) -> None:
+    small.environment["UTSKICK_RETRY_AFTER"] = "1"
+    mailing = Mailing(small, 1)
+    mailing.publish()
+    small.write("UPDATE messages SET content = x'00'")
+    small.start("worker", "confirmations", "beat")
+    small.wait(lambda: mailing.counts() == {"refused": 1})
+    log = small.log_file("worker").read_text()
+    assert "mail could not be made" in log
+    assert "MessageError" in log
+    assert "example.org" not in log
+    assert small.value("SELECT leave_token FROM subscriptions") not in log
+
+
+def test_dispatches_take_turns_and_their_bells_do_not_multiply(small: Stack) -> None:
+    small.sink.behave(delay_ms=20)
+    mailings = [Mailing(small, 400) for _ in range(3)]
+    small.start("worker", "confirmations", "beat")
+    for mailing in mailings:
+        mailing.publish()
+    small.wait(lambda: all(mailing.counts().get("accepted", 0) > 0 for mailing in mailings), what="all have begun")
+    with small.broker.client as client:
+        assert client.llen("utskick:dispatches") <= len(mailings)
+    for mailing in mailings:
+        mailing.finish()
 
 
 def test_uncertain_mail_is_held_until_somebody_decides(small: Stack) -> None:

@@ -131,6 +131,8 @@ def read(path: Path, largest: int = LARGEST) -> str:
 def split_front_matter(text: str, name: str) -> tuple[str, str]:
     """Return the YAML front matter (behind one blank line, so that its lines count right) and the Markdown below."""
     found = _FRONT.match(text)
+    if found is None and text.partition("\n")[0].rstrip() == "---":
+        raise FileError(name, 1, "", "the front matter begins here and is never closed by a line of ---")
     if found is None:
         raise FileError(name, 1, "", "the front matter is missing: the file begins with --- and fields, then --- again")
     return "\n" + found["front"], text[found.end() :]
@@ -144,7 +146,7 @@ def parse_yaml(model: type[Model], text: str, name: str, **beside: str) -> Model
     try:
         return model.model_validate(found | beside)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")  # a typo explains the rest
         raise FileError(name, _line_of(lines, first["loc"]), _field(first["loc"]), _say(first)) from None
 
 
@@ -156,7 +158,12 @@ def _load(text: str, name: str) -> tuple[dict[tuple[Any, ...], int], Any]:
         found = {} if node is None else loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
-        raise FileError(name, mark.line + 1 if mark else 1, "", f"not valid YAML: {error.problem}") from None
+        line = mark.line + 1 if mark else 1
+        if "mapping values" in str(error.problem):
+            raise FileError(
+                name, line, "", "not valid YAML: for a text with a colon in it, put quotes around it"
+            ) from None
+        raise FileError(name, line, "", f"not valid YAML: {error.problem}") from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise FileError(name, line, "", f"not valid YAML: the character #x{error.character:04x}") from None

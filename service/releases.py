@@ -122,8 +122,8 @@ def _repeat(session: Session, newsroom: Newsroom, release: Release, file: Releas
         if release.state is ReleaseState.SCHEDULED:
             raise PublishError(f"{name} is scheduled with other content; withdraw it first, then publish this")
         raise PublishError(
-            f"{name} is already published with other content, so nothing was changed; "
-            "use `release correct` once this version has it, or another slug"
+            f"{name} is already published; use `release correct` (not in this version yet), or publish it beside "
+            "under another `slug`; nothing was changed"
         )
     return Publication(release, dispatch_of(session, release), made=False)
 

@@ -23,6 +23,9 @@ SHIPPED = Path(__file__).with_name("shipped")
 ROOT = SHIPPED if SHIPPED.is_dir() else Path(__file__).parents[1]
 """Where templates/, migrations/ and Procfile lie: inside an installed wheel, else the checkout."""
 
+SHORTEST_KEY = 8
+"""Characters in a key: below that it was never meant as one."""
+
 SMTP_SCHEMES = ("smtp", "smtp+starttls", "smtps")
 BROKER_SCHEMES = ("redis", "rediss", "redis+socket", "sentinel", "amqp", "amqps")
 DATABASES = ("sqlite", "postgresql", "postgresql+psycopg")
@@ -167,10 +170,15 @@ class Settings(BaseSettings):
 
     @property
     def site(self) -> str:
-        """Where residents reach the site, without a slash at the end."""
+        """Where residents reach the site, without a slash at the end.
+
+        Without BASE_URL, HOST or PORT it is the one that a running `up` has written down: every command's mail
+        has the same links.
+        """
         host = f"[{self.host}]" if ":" in self.host else self.host
         host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104 - a name, not a bind
-        return self.base_url or f"http://{host}:{self.port}"
+        told = {"host", "port"} & self.model_fields_set
+        return self.base_url or ("" if told else self._kept("site.url")) or f"http://{host}:{self.port}"
 
     @property
     def site_is_loopback(self) -> bool:
@@ -211,13 +219,13 @@ class Settings(BaseSettings):
         """The signing keys, newest first."""
         value = self.secret_key.get_secret_value() or self._kept("secret.key")
         keys = [key.strip() for key in value.split(",") if key.strip()]
-        return keys or self._missing("SECRET_KEY")
+        return [self._long_enough("SECRET_KEY", key) for key in keys] or self._missing("SECRET_KEY")
 
     @property
     def address_hash_key(self) -> bytes:
         """The key of address hashes; never rotated."""
         value = self.address_key.get_secret_value() or self._kept("address.key")
-        return (value or self._missing("ADDRESS_KEY")[0]).encode()
+        return self._long_enough("ADDRESS_KEY", value or self._missing("ADDRESS_KEY")[0]).encode()
 
     @property
     def proxies(self) -> list[str]:
@@ -229,6 +237,11 @@ class Settings(BaseSettings):
             return (self.var_dir / name).read_text(encoding="utf-8").strip()
         except OSError:
             return ""
+
+    def _long_enough(self, name: str, key: str) -> str:
+        if len(key) < SHORTEST_KEY:
+            raise SettingsError(f"{PREFIX}{name} is too short; `openssl rand -hex 32` makes one")
+        return key
 
     def _missing(self, name: str) -> list[str]:
         raise SettingsError(f"{PREFIX}{name} is needed (only `utskick up` and `utskick demo` make one, in VAR_DIR)")

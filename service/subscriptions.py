@@ -10,9 +10,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, joinedload
 
 from service import database, ledger, tokens
-from service.address import Address
+from service.address import Address, hash_of
 from service.ledger import newsroom_lock
 from service.models import Consent, Delivery, Newsroom, Subscription
+from service.settings import SettingsError
 from service.states import DeliveryKind, DeliveryState, SubscriptionState
 from service.suppressions import forbids_confirmation
 
@@ -284,6 +285,14 @@ def _have_left(session: Session, newsroom: Newsroom, hashes: Collection[str]) ->
         Subscription.newsroom_id == newsroom.id, Subscription.address_hash.in_(hashes)
     )
     return set(session.scalars(ended)) - set(session.scalars(here))
+
+
+def check_key(session: Session) -> None:
+    """Raise SettingsError where ADDRESS_KEY is not the one of this database: everybody would be entered anew."""
+    known = select(Subscription.address, Subscription.address_hash).where(Subscription.address.is_not(None)).limit(1)
+    found = session.execute(known).first()
+    if found is not None and hash_of(found.address) != found.address_hash:
+        raise SettingsError("UTSKICK_ADDRESS_KEY is not the one that this database was filled with; restore that one")
 
 
 def count(session: Session, newsroom_id: int) -> dict[SubscriptionState, int]:

@@ -10,7 +10,7 @@ from celery import Celery
 from celery.signals import beat_init, setup_logging, worker_init, worker_shutting_down
 from sqlalchemy.exc import DBAPIError
 
-from service import broker, database, delivering, logs, settings
+from service import broker, database, delivering, logs, settings, subscriptions
 
 
 def _load() -> Celery:
@@ -42,7 +42,9 @@ def _log_plainly(loglevel: int = logging.WARNING, **_: Any) -> None:
 def _check_schema(**_: Any) -> None:
     try:
         database.check_schema()
-    except database.PendingMigrations as error:
+        with database.reading() as session:
+            subscriptions.check_key(session)
+    except (database.PendingMigrations, settings.SettingsError) as error:
         sys.exit(f"utskick: {error}")
     except DBAPIError as error:
         if not database.is_away(error):

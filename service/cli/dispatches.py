@@ -68,6 +68,9 @@ def decide(
         if books.of(session, number) is None:
             raise _unknown(number)
         decided = settlement.decide_held(session, number, database.now(session), resend=resend)
+    if not decided:
+        typer.echo("Nothing is held.")
+        return
     typer.echo(f"{decided} held: {'to be sent again' if resend else 'left as uncertain'}.")
 
 

@@ -4,9 +4,10 @@ import os
 import sys
 
 import typer
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
-from service import database, logs
+from service import database, logs, settings
 from service.cli import demo, dispatches, newsroom, release, subscribers, up
 from service.files import FileError
 from service.moments import BadMoment
@@ -32,7 +33,9 @@ app.add_typer(subscribers.app, name="subscribers")
 @app.command()
 def migrate() -> None:
     """Bring the database's tables up to date."""
-    typer.echo(f"The database is up to date (revision {database.migrate()}).")
+    revision = database.migrate()
+    place = make_url(settings.current().database).render_as_string(hide_password=True)
+    typer.echo(f"The database is up to date (revision {revision}): {place}")
 
 
 def main() -> None:
@@ -46,7 +49,8 @@ def main() -> None:
     except DBAPIError as error:
         if not database.is_away(error):
             raise
-        _fail("the database cannot be reached just now; nothing was changed. Try again when it is back.")
+        why = " ".join(str(error.orig).split())[:200]
+        _fail(f"the database cannot be reached just now ({why}); nothing was changed. Try again when it is back.")
 
 
 def _fail(line: str) -> None:

@@ -60,6 +60,7 @@ def _enter(slug: str, good: list[Address], consent: str) -> tuple[int, int]:
     entered = left = 0
     version = hashlib.sha256(consent.encode()).hexdigest()[:12]
     with database.reading() as session:
+        subscriptions.check_key(session)
         room = newsroom_cli.wanted(newsrooms.get(session, slug), slug)
     shown = ConsentShown(text=consent, version=version, page="import", language=room.language)
     for start in range(0, len(good), AT_ONCE):
@@ -95,8 +96,13 @@ def _read(path: Path) -> tuple[list[Address], list[tuple[int, str]]]:
 
 
 def _lines(reader: Any, name: str) -> Iterator[list[str]]:
+    line = 0
     try:
-        yield from reader
+        for row in reader:
+            if reader.line_num > line + 1:
+                raise files.FileError(name, line + 1, "", "a quote is not closed on its line; nothing was imported")
+            line = reader.line_num
+            yield row
     except csv.Error as error:
         raise files.FileError(name, reader.line_num, "", f"not valid CSV: {error}") from None
 

@@ -68,6 +68,7 @@ class Machine:
         try:
             ports.check(self._ports(), patient=was_killed)
             prepare_database(self.config)
+            vardir.announce_site(self.config)
             before()
             self._start()
             then(self.supervisor)
@@ -76,6 +77,7 @@ class Machine:
             self.voice.note("stopping")
         finally:
             self.supervisor.stop()
+            vardir.withdraw_site(self.config.var_dir)
             if self.broker is not None:
                 valkey.withdraw(self.config.var_dir, self.broker)
         self.voice.note("stopped")

@@ -11,6 +11,7 @@ from pathlib import Path
 from service.settings import Settings
 
 LOCK = "up.lock"
+SITE_FILE = "site.url"
 
 
 class Refused(Exception):
@@ -61,6 +62,16 @@ def write_private(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     unready.replace(path)
+
+
+def announce_site(config: Settings) -> None:
+    """Write the site's address where every command finds it, so that the links of all mail agree."""
+    write_private(config.var_dir / SITE_FILE, config.site + "\n")
+
+
+def withdraw_site(var_dir: Path) -> None:
+    """Take the address away, after a clean stop."""
+    (var_dir / SITE_FILE).unlink(missing_ok=True)
 
 
 def make_keys(config: Settings, *, followed: bool) -> None:

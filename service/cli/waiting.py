@@ -44,16 +44,21 @@ def _follow(bar: Progress, dispatch_id: int) -> tuple[Books, Relay | None]:
     while True:
         found, away, in_hand = _look(dispatch_id)
         if _through(found):
-            bar.update(task, total=found.recipients, completed=found.recipients, description="Mailed")
+            bar.update(task, total=found.recipients, completed=_done(found), description="Mailed")
             return found, away
         idle = 0 if in_hand else idle + 1
         trouble = _trouble(away, idle)
         if trouble and trouble != said:
             bar.console.print(trouble, markup=False)
         said = trouble
-        done = (found.recipients or 0) - found.pending
-        bar.update(task, total=found.recipients, completed=done, description="Mailing" if in_hand else "Waiting")
+        bar.update(
+            task, total=found.recipients, completed=_done(found), description="Mailing" if in_hand else "Waiting"
+        )
         pause.wait(EVERY)
+
+
+def _done(found: Books) -> int:
+    return (found.recipients or 0) - found.pending
 
 
 def _look(dispatch_id: int) -> tuple[Books, Relay | None, bool]:

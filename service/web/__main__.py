@@ -9,7 +9,7 @@ import structlog
 import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
 
-from service import database, logs, settings
+from service import database, logs, settings, subscriptions
 from service.web import create_app
 
 log = structlog.get_logger()
@@ -21,8 +21,10 @@ def main() -> int:
     logs.configure()
     try:
         config = settings.current()
-        config.secret_keys, config.address_hash_key  # noqa: B018 - missing keys show now, not at the first visitor
+        config.secret_keys, config.address_hash_key, config.relay  # noqa: B018 - shown now, not to the first visitor
         database.check_schema()
+        with database.reading() as session:
+            subscriptions.check_key(session)
         listener = _listen(config.host, config.port)
     except (settings.SettingsError, database.PendingMigrations) as problem:
         return _refuse(str(problem))

@@ -322,7 +322,7 @@ def test_publishing_in_all_its_ways(house: Stack) -> None:
     first, again, refused, scheduled, repeated, archived, unmailed, gone, gone_again, late, books, listed = said
     assert first.out.startswith("asele-strand/badet is published: ")
     assert again.out.startswith("asele-strand/badet is already published: ")
-    assert refused.err.startswith("utskick: asele-strand/badet is already published with other content")
+    assert refused.err.startswith("utskick: asele-strand/badet is already published; use")
     assert "use `release correct`" in refused.err
     assert "is scheduled for" in scheduled.out
     assert "09:30" in scheduled.out
@@ -397,6 +397,16 @@ def test_an_import_with_header_mark_and_bad_lines(house: Stack) -> None:
     assert count.json["confirmed"] == 3
     assert {row["text"] for row in house.rows("SELECT text FROM consents")} == {"de skrev upp sig på badet"}
     assert house.value("SELECT count(*) FROM deliveries") == 0
+
+
+def test_a_quote_that_is_never_closed_swallows_nobody(house: Stack) -> None:
+    path = written(house, "quote.csv", 'email\nanna@example.org\n"bo@example.org\neva@example.org\n')
+    _, done, count = run(
+        house, LOAD, [*IMPORT, path, *CONSENT], ["subscribers", "count", "--newsroom", "asele-strand", "--json"]
+    )
+    assert (done.code, done.out) == (1, "")
+    assert "quote.csv:3: a quote is not closed on its line" in done.err
+    assert count.json["confirmed"] == 0
 
 
 def test_a_list_from_a_nordic_spreadsheet(house: Stack) -> None:

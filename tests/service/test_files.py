@@ -219,12 +219,16 @@ def test_a_newsroom_needs_its_fields(field: str) -> None:
     assert (caught.value.field, caught.value.message) == (field, "the field is missing")
 
 
-@pytest.mark.parametrize(
-    "text", ["", "Text.", "---\nheadline: x\n", "--- x\nheadline: x\n---\n", "\n---\nheadline: x\n---\n"]
-)
+@pytest.mark.parametrize("text", ["", "Text.", "--- x\nheadline: x\n---\n", "\n---\nheadline: x\n---\n"])
 def test_front_matter_that_is_missing(text: str) -> None:
     with pytest.raises(FileError, match="front matter is missing") as caught:
         release_file.parse(text, "x.md")
+    assert caught.value.line == 1
+
+
+def test_front_matter_that_never_ends() -> None:
+    with pytest.raises(FileError, match="never closed") as caught:
+        release_file.parse("---\nheadline: x\n", "x.md")
     assert caught.value.line == 1
 
 

@@ -189,8 +189,26 @@ def test_the_broker_of_up_is_found_in_its_file(tmp_path: Path) -> None:
 
 
 def test_several_keys_for_rotation(monkeypatch: pytest.MonkeyPatch) -> None:
-    configure(monkeypatch, secret_key=" new , old,")
-    assert settings.current().secret_keys == ["new", "old"]
+    configure(monkeypatch, secret_key=" the new one , the old one,")
+    assert settings.current().secret_keys == ["the new one", "the old one"]
+
+
+@pytest.mark.parametrize("name", ["secret_key", "address_key"])
+def test_a_key_that_was_never_meant_as_one(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    configure(monkeypatch, **{name: "…"})
+    with pytest.raises(SettingsError, match=f"UTSKICK_{name.upper()} is too short"):
+        _ = settings.current().secret_keys, settings.current().address_hash_key
+
+
+def test_the_site_of_a_running_up_counts_where_nothing_else_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    var_dir = settings.current().var_dir
+    var_dir.mkdir(parents=True, exist_ok=True)
+    (var_dir / "site.url").write_text("http://127.0.0.1:8301\n")
+    assert settings.current().site == "http://127.0.0.1:8301"
+    configure(monkeypatch, port=8400)
+    assert settings.current().site == "http://127.0.0.1:8400"
+    configure(monkeypatch, base_url="https://press.example.org")
+    assert settings.current().site == "https://press.example.org"
 
 
 def test_a_secret_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

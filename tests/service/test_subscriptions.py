@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from service import address, database, ledger, subscriptions, tokens
 from service.models import Newsroom, Subscription
+from service.settings import SettingsError
 from service.states import SubscriptionState
 from tests.servers import wait
 from tests.service.press import (
@@ -219,7 +220,7 @@ def test_a_token_that_is_not_ours_is_bad(press: Newsroom, monkeypatch: pytest.Mo
     assert [look_up(given) for given in wrong] == ["bad"] * len(wrong)
     configure(monkeypatch, secret_key="somebody else's")
     assert confirm(token) == "bad"
-    configure(monkeypatch, secret_key="new,somebody else's")
+    configure(monkeypatch, secret_key="the new one,somebody else's")
     assert confirm(token) == "bad"
 
 
@@ -231,13 +232,13 @@ def test_a_confirm_token_is_no_leave_token(press: Newsroom) -> None:
 
 
 def test_links_survive_a_rotation_of_the_key(press: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
-    configure(monkeypatch, secret_key="old")
+    configure(monkeypatch, secret_key="the old one")
     follow(press, ANNA)
     token, goodbye = link(ANNA, press), subscription(ANNA, press).leave_token
-    configure(monkeypatch, secret_key="new,old")
+    configure(monkeypatch, secret_key="the new one,the old one")
     assert confirm(token) == "confirmed"
     assert confirm(link(ANNA, press)) == "confirmed"
-    configure(monkeypatch, secret_key="newest")
+    configure(monkeypatch, secret_key="the newest one")
     assert do(subscriptions.leave, goodbye, START) is not None
 
 
@@ -377,6 +378,17 @@ def test_an_import_is_confirmed_at_once_and_again_changes_nothing(press: Newsroo
     assert everything() == before
     assert do(subscriptions.count, press.id) == {"pending": 0, "confirmed": 2, "ended": 1}
     assert do(subscriptions.import_addresses, press, [], CONSENT, after(2)).entered == 0
+
+
+def test_another_address_key_is_noticed(press: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
+    with database.reading() as session:
+        subscriptions.check_key(session)
+    followers(press, ANNA)
+    with database.reading() as session:
+        subscriptions.check_key(session)
+    configure(monkeypatch, address_key="another than it was")
+    with pytest.raises(SettingsError, match="ADDRESS_KEY"), database.reading() as session:
+        subscriptions.check_key(session)
 
 
 def test_an_import_brings_nobody_back_who_has_left(press: Newsroom) -> None:

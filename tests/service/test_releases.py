@@ -92,9 +92,7 @@ def test_other_content_under_the_same_slug_is_refused(press: Newsroom, changed: 
     publish(press)
     before = everything()
     other = release_file().model_copy(update=changed)
-    with pytest.raises(
-        PublishError, match=r"asele-strand/badet is already published with other content.*use `release correct`"
-    ):
+    with pytest.raises(PublishError, match=r"asele-strand/badet is already published; use `release correct`"):
         do(releases.publish, press, other, START)
     assert everything() == before
 

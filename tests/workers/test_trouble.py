@@ -13,6 +13,8 @@ from tests.servers import Broker, Sink
 from tests.stack import Stack
 from tests.workers.mailing import Mailing
 
+pytestmark = pytest.mark.storm
+
 
 @pytest.fixture
 def small(tmp_path: Path, sqlite_backend: Backend, valkey: Broker, sink: Sink) -> Iterator[Stack]:
@@ -164,8 +166,8 @@ def test_a_mail_that_cannot_be_made_says_why_and_names_nobody(small: Stack) -> N
 
 
 def test_dispatches_take_turns_and_their_bells_do_not_multiply(small: Stack) -> None:
-    small.sink.behave(delay_ms=20)
-    mailings = [Mailing(small, 400) for _ in range(3)]
+    small.sink.behave(delay_ms=50)
+    mailings = [Mailing(small, 150) for _ in range(3)]
     small.start("worker", "confirmations", "beat")
     for mailing in mailings:
         mailing.publish()

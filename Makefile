@@ -22,6 +22,7 @@ run: $(VENV)/installed ## install what is locked, then run the demo; Ctrl-C stop
 	@exec $(BIN)/utskick demo
 
 test: $(VENV)/tested ## all tests; what needs a server that is not here is skipped, and says so
+	@$(BIN)/python -m compileall -q service workers  # the tests start many processes
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/tested ## style, types, layers, and models against migrations

@@ -1,6 +1,5 @@
-"""Follow, confirm, leave; and lists of followers brought along from elsewhere."""
+"""Follow, confirm, leave."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -39,14 +38,6 @@ class ConsentShown:
 
 
 @dataclass(frozen=True)
-class Imported:
-    """How many an import entered, and how many it did not because they had left."""
-
-    entered: int
-    left: int
-
-
-@dataclass(frozen=True)
 class Confirmation:
     """What a confirm link means now."""
 
@@ -61,20 +52,22 @@ class Confirmation:
 
 def subscribe(session: Session, newsroom: Newsroom, address: Address, consent: ConsentShown, now: datetime) -> None:
     """Take a request to follow: a pending row, a consent record, a mail. The same work for known and unknown."""
-    subscription = _pending_row(session, newsroom, address, consent.language, now)
+    subscription = _upsert_pending(session, newsroom, address, consent.language, now)
     mailed = _may_mail(session, newsroom, address, now)
     known = subscription.state == SubscriptionState.CONFIRMED
     if mailed:
         kind = DeliveryKind.NOTICE if known else DeliveryKind.CONFIRMATION
         ledger.enter(session, kind, subscription.id, now)
-    session.add(_consent(subscription.id, newsroom, address.hash, consent, now, mailed=mailed))
+    session.add(consent_row(subscription.id, newsroom, address.hash, consent, now, mailed=mailed))
     session.flush()
 
 
-def _pending_row(session: Session, newsroom: Newsroom, address: Address, language: str, now: datetime) -> Subscription:
+def _upsert_pending(
+    session: Session, newsroom: Newsroom, address: Address, language: str, now: datetime
+) -> Subscription:
     """Return the subscription of this address, made or its link prolonged, whoever else asks at the same moment."""
-    row = _row(newsroom, address, language, now)
-    made = _insert(session).values(row)
+    row = new_row(newsroom, address, language, now)
+    made = insert_into(session).values(row)
     pending = Subscription.state == SubscriptionState.PENDING
     prolonged = made.on_conflict_do_update(
         index_elements=["newsroom_id", "address_hash"],
@@ -86,7 +79,8 @@ def _pending_row(session: Session, newsroom: Newsroom, address: Address, languag
     return session.scalars(select(Subscription).where(*mine).execution_options(populate_existing=True)).one()
 
 
-def _row(newsroom: Newsroom, address: Address, language: str, now: datetime) -> dict[str, object]:
+def new_row(newsroom: Newsroom, address: Address, language: str, now: datetime) -> dict[str, object]:
+    """Return the values of a new subscription, pending."""
     return {
         "newsroom_id": newsroom.id,
         "address": address.text,
@@ -99,7 +93,8 @@ def _row(newsroom: Newsroom, address: Address, language: str, now: datetime) -> 
     }
 
 
-def _insert(session: Session) -> sqlite.Insert | postgresql.Insert:
+def insert_into(session: Session) -> sqlite.Insert | postgresql.Insert:
+    """Return an INSERT of subscriptions that can mind conflicts, in this database's dialect."""
     new = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
     return new(Subscription)
 
@@ -129,7 +124,7 @@ def _one_waits(session: Session, newsroom: Newsroom, address: Address) -> bool:
     return session.scalar(found.limit(1)) is not None
 
 
-def _consent(
+def consent_row(
     number: int,
     newsroom: Newsroom,
     key: str,
@@ -139,6 +134,7 @@ def _consent(
     mailed: bool,
     confirmed: datetime | None = None,
 ) -> Consent:
+    """Return the record of one accepted request (GDPR 7(1))."""
     return Consent(
         subscription_id=number,
         newsroom_id=newsroom.id,
@@ -237,54 +233,6 @@ def expire(session: Session, now: datetime) -> int:
         .execution_options(synchronize_session=False)
     )
     return len(over)
-
-
-def import_addresses(
-    session: Session, newsroom: Newsroom, addresses: list[Address], consent: ConsentShown, now: datetime
-) -> Imported:
-    """Enter followers whose consent was given elsewhere, confirmed at once.
-
-    One who had asked here and not yet confirmed becomes confirmed; one who follows already is left alone;
-    one who has left stays away, for a list from elsewhere does not outweigh that.
-    Give it some hundreds at a time: it is one transaction.
-    """
-    database.share(session, newsroom_lock(newsroom.id))
-    texts = {address.hash: address.text for address in addresses}
-    left = _have_left(session, newsroom, texts)
-    texts = {key: text for key, text in texts.items() if key not in left}
-    if not texts:
-        return Imported(0, len(left))
-    ordered = sorted(texts.items())  # one order for all: two imports at once must not wait for each other
-    rows = [_row(newsroom, Address(text, key), consent.language, now) for key, text in ordered]
-    session.execute(_insert(session).values(rows).on_conflict_do_nothing())
-    mine = (Subscription.newsroom_id == newsroom.id, Subscription.address_hash.in_(texts))
-    found = (
-        session.execute(
-            update(Subscription)
-            .where(*mine, Subscription.state == SubscriptionState.PENDING)
-            .values(state=SubscriptionState.CONFIRMED, confirmed_at=now, expires_at=None)
-            .returning(Subscription.id, Subscription.address_hash)
-            .execution_options(synchronize_session=False)
-        )
-        .tuples()
-        .all()
-    )
-    session.add_all(
-        _consent(number, newsroom, key or "", consent, now, mailed=False, confirmed=now) for number, key in found
-    )
-    session.flush()
-    return Imported(len(found), len(left))
-
-
-def _have_left(session: Session, newsroom: Newsroom, hashes: Collection[str]) -> set[str | None]:
-    """Return those of the hashes that followed this newsroom once, left, and do not follow now."""
-    of_consents = (Consent.address_hash.in_(hashes), Consent.confirmed_at.is_not(None))
-    once = select(Consent.address_hash).join(Subscription, Subscription.id == Consent.subscription_id)
-    ended = once.where(*of_consents, Consent.newsroom_id == newsroom.id, Subscription.state == SubscriptionState.ENDED)
-    here = select(Subscription.address_hash).where(
-        Subscription.newsroom_id == newsroom.id, Subscription.address_hash.in_(hashes)
-    )
-    return set(session.scalars(ended)) - set(session.scalars(here))
 
 
 def check_key(session: Session) -> None:

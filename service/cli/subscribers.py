@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from service import address, database, files, newsrooms, subscriptions
+from service import address, database, files, imports, newsrooms, subscriptions
 from service.address import Address
 from service.cli import newsroom as newsroom_cli
 from service.cli import show
@@ -66,7 +66,7 @@ def _enter(slug: str, good: list[Address], consent: str) -> tuple[int, int]:
     for start in range(0, len(good), AT_ONCE):
         some = good[start : start + AT_ONCE]
         with database.transaction() as session:
-            done = subscriptions.import_addresses(session, room, some, shown, database.now(session))
+            done = imports.import_addresses(session, room, some, shown, database.now(session))
         entered, left = entered + done.entered, left + done.left
     return entered, left
 

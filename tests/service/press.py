@@ -15,6 +15,7 @@ from service import (
     address,
     books,
     database,
+    imports,
     ledger,
     newsrooms,
     releases,
@@ -135,7 +136,7 @@ def link(email: str, newsroom: Newsroom) -> str:
 
 def followers(newsroom: Newsroom, *emails: str, now: datetime = START) -> None:
     """Enter followers as confirmed."""
-    do(subscriptions.import_addresses, newsroom, [address.parse(email) for email in emails], CONSENT, now)
+    do(imports.import_addresses, newsroom, [address.parse(email) for email in emails], CONSENT, now)
 
 
 def crowd(newsroom: Newsroom, count: int) -> list[str]:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from service import address, database, ledger, subscriptions, tokens
+from service import address, database, imports, ledger, subscriptions, tokens
 from service.models import Newsroom, Subscription
 from service.settings import SettingsError
 from service.states import SubscriptionState
@@ -372,12 +372,12 @@ def test_an_import_is_confirmed_at_once_and_again_changes_nothing(press: Newsroo
     follow(press, "bo@example.org")
     emails = ["anna@example.org", "ANNA@example.org", "bo@example.org"]
     good = [address.parse(email) for email in emails]
-    assert do(subscriptions.import_addresses, press, good, CONSENT, after(1)).entered == 2
+    assert do(imports.import_addresses, press, good, CONSENT, after(1)).entered == 2
     before = everything()
-    assert do(subscriptions.import_addresses, press, good, CONSENT, after(2)).entered == 0
+    assert do(imports.import_addresses, press, good, CONSENT, after(2)).entered == 0
     assert everything() == before
     assert do(subscriptions.count, press.id) == {"pending": 0, "confirmed": 2, "ended": 1}
-    assert do(subscriptions.import_addresses, press, [], CONSENT, after(2)).entered == 0
+    assert do(imports.import_addresses, press, [], CONSENT, after(2)).entered == 0
 
 
 def test_another_address_key_is_noticed(press: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -393,19 +393,19 @@ def test_another_address_key_is_noticed(press: Newsroom, monkeypatch: pytest.Mon
 
 def test_an_import_brings_nobody_back_who_has_left(press: Newsroom) -> None:
     good = [address.parse("anna@example.org"), address.parse("bo@example.org")]
-    assert do(subscriptions.import_addresses, press, good, CONSENT, START) == subscriptions.Imported(2, 0)
+    assert do(imports.import_addresses, press, good, CONSENT, START) == imports.Imported(2, 0)
     with database.transaction() as session:
         token = session.scalars(select(Subscription.leave_token).where(Subscription.address == good[0].text)).one()
         subscriptions.leave(session, token, after(1))
-    assert do(subscriptions.import_addresses, press, good, CONSENT, after(2)) == subscriptions.Imported(0, 1)
+    assert do(imports.import_addresses, press, good, CONSENT, after(2)) == imports.Imported(0, 1)
     do(subscriptions.subscribe, press, good[0], CONSENT, after(3))
-    assert do(subscriptions.import_addresses, press, good, CONSENT, after(4)) == subscriptions.Imported(1, 0)
+    assert do(imports.import_addresses, press, good, CONSENT, after(4)) == imports.Imported(1, 0)
 
 
 def test_imports_of_the_same_people_in_another_order_at_once(press: Newsroom) -> None:
     good = [address.parse(f"person-{number}@example.org") for number in range(300)]
     made = at_once(4, lambda number: do(
-        subscriptions.import_addresses, press, good if number % 2 else good[::-1], CONSENT, START
+        imports.import_addresses, press, good if number % 2 else good[::-1], CONSENT, START
     ))  # fmt: skip
     assert sum(one.entered for one in made) == 300
 

@@ -6,7 +6,19 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from service import address, books, broker, database, files, moments, newsrooms, release_file, releases, subscriptions
+from service import (
+    address,
+    books,
+    broker,
+    database,
+    files,
+    imports,
+    moments,
+    newsrooms,
+    release_file,
+    releases,
+    subscriptions,
+)
 from service.cli.supervisor import Supervisor
 from service.cli.vardir import Refused, write_private
 from service.cli.voice import Voice
@@ -96,7 +108,7 @@ def _enter_followers(session: Session, newsroom: Newsroom, now: datetime) -> Non
     lines = files.read(HERE / "followers.txt").split()
     version = hashlib.sha256(CONSENT.encode()).hexdigest()[:12]
     shown = subscriptions.ConsentShown(CONSENT, version, "utskick demo", newsroom.language)
-    subscriptions.import_addresses(session, newsroom, [address.parse(line) for line in lines], shown, now)
+    imports.import_addresses(session, newsroom, [address.parse(line) for line in lines], shown, now)
 
 
 def _finished(number: int) -> bool:

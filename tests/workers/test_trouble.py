@@ -132,6 +132,17 @@ def test_a_recipient_at_whom_the_relay_hangs_up_holds_up_nobody(small: Stack) ->
     assert small.value("SELECT attempts FROM deliveries WHERE state = 'refused'") == 3
 
 
+def test_a_relay_slower_than_the_lease_loses_and_doubles_nothing(small: Stack) -> None:
+    small.environment["UTSKICK_SMTP_TIMEOUT"] = "30"
+    small.sink.behave(delay_ms=3500)  # the tests' lease is 2 s: it is renewed while the mail is on the wire
+    mailing = Mailing(small, 2)
+    small.start("worker", "worker.2", "confirmations", "beat")
+    mailing.publish()
+    mailing.finish()
+    mailing.check(duplicates=0)
+    assert small.value("SELECT sum(uncertain_events) FROM deliveries") == 0
+
+
 def test_who_leaves_while_the_relay_dawdles_gets_nothing(small: Stack) -> None:
     small.environment["UTSKICK_SMTP_TIMEOUT"] = "30"
     mailing = Mailing(small, 2)

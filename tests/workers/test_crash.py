@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Backend
-from tests.servers import Broker, Sink
+from tests.servers import Broker, Missing, Sink
 from tests.stack import Stack
 from tests.workers.mailing import Mailing
 
@@ -18,18 +18,29 @@ CONNECTIONS = 1
 """Of each sending process."""
 
 
-@pytest.fixture
-def storm(tmp_path: Path, database_url: str, each_broker: Broker) -> Iterator[Stack]:
-    """An installation on each kind of database and each kind of broker, with a sink that keeps no mail."""
+PAIRS = [("sqlite", "valkey"), ("postgresql", "redis-server")]
+"""The embedded default, and what an operator runs."""
+
+
+@pytest.fixture(params=PAIRS, ids="-".join)
+def storm(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
+    """An installation on each pair, with a sink that keeps no mail."""
+    database, kind = request.param
+    backend: Backend = request.getfixturevalue(f"{database}_backend")
+    try:
+        broker = Broker(kind)
+    except Missing as missing:
+        pytest.skip(str(missing))
     sink = Sink(keep=False)
-    with Stack(tmp_path / "stack", database_url, each_broker, sink) as made:
+    with Stack(tmp_path / "stack", backend.fresh(), broker, sink) as made:
         yield made
     sink.close()
+    broker.close()
 
 
-def under_way(stack: Stack) -> Mailing:
+def under_way(stack: Stack, followers: int = FOLLOWERS) -> Mailing:
     """Return a dispatch of which the sink has counted 500 to 1,500."""
-    mailing = Mailing(stack, FOLLOWERS)
+    mailing = Mailing(stack, followers)
     stack.start("worker", "confirmations", "beat")
     mailing.publish()
     stack.sink.wait_for(500, timeout=60)
@@ -79,7 +90,7 @@ def test_a_worker_stopped_softly_sends_nothing_twice(stack: Stack) -> None:
 
 def test_a_worker_asleep_past_its_lease(stack: Stack) -> None:
     stack.sink.behave(delay_ms=5)  # so that it falls asleep on the wire: SQLite's lock sleeps with its holder
-    mailing = under_way(stack)
+    mailing = under_way(stack, followers=900)
     stack.wait(lambda: asleep(stack, "worker"), what="it sleeps without the database's lock")
     stack.start("worker.2")
     mailing.finish()

@@ -68,7 +68,7 @@ def test_the_broker_flushed_in_mid_dispatch(storm: Stack) -> None:
 
 
 def test_every_process_killed_and_the_broker_flushed(stack: Stack) -> None:
-    mailing = under_way(stack)
+    mailing = under_way(stack, followers=1000)
     for name in ("worker", "confirmations", "beat"):
         stack.kill9(name)
     stack.broker.flush()
@@ -79,7 +79,7 @@ def test_every_process_killed_and_the_broker_flushed(stack: Stack) -> None:
 
 
 def test_a_worker_stopped_softly_sends_nothing_twice(stack: Stack) -> None:
-    mailing = under_way(stack)
+    mailing = under_way(stack, followers=1000)
     assert stack.end("worker") == 0
     assert mailing.pending() > 0
     stack.start("worker")
@@ -129,7 +129,7 @@ def test_postgresql_restarted_in_mid_dispatch(
 ) -> None:
     assert postgresql_backend.server is not None
     with Stack(tmp_path / "stack", postgresql_backend.fresh(), valkey, sink) as stack:
-        mailing = under_way(stack)
+        mailing = under_way(stack, followers=1000)
         stack.start("web")
         postgresql_backend.server.stop()
         with stack.client() as client:

@@ -13,6 +13,7 @@ from service.states import (
     DispatchState,
     Kind,
     ReleaseState,
+    Role,
     SubscriptionState,
     SuppressionReason,
 )
@@ -72,4 +73,5 @@ class Base(DeclarativeBase):
         DeliveryKind: _states(DeliveryKind),
         DeliveryState: _states(DeliveryState),
         SuppressionReason: _states(SuppressionReason),
+        Role: _states(Role),
     }

@@ -24,7 +24,7 @@ from service.address import mask
 from service.leases import Lease
 from service.ledger import TURN, Batch
 from service.mail import Compiled
-from service.models import Message, Subscription
+from service.models import Delivery, Message, Release, Subscription, Version
 from service.settlement import Mail
 from service.smtp import Answer, Courier, Envelope, NotBegun, Outcome, Refused, RelayAway, relay_of
 from service.states import DeliveryKind
@@ -204,11 +204,28 @@ class Sending:
 
 
 def _letter(one: Mail) -> Compiled:
-    """Render a confirmation or a notice, from ids."""
+    """Render a confirmation, a notice or a test, from ids."""
+    if one.kind is DeliveryKind.TEST:
+        return _test(one)
     compose = mail.confirmation if one.kind is DeliveryKind.CONFIRMATION else mail.notice
     with database.reading() as session:
         follower = session.get_one(Subscription, one.subscription_id, options=[joinedload(Subscription.newsroom)])
         return compose(follower.newsroom, follower, one.public_id, database.now(session))
+
+
+def _test(one: Mail) -> Compiled:
+    with database.reading() as session:
+        version, release = session.execute(
+            select(Version, Release)
+            .join(Release, Release.id == Version.release_id)
+            .join(Delivery, Delivery.version_id == Version.id)
+            .where(Delivery.id == one.id)
+            .options(joinedload(Release.newsroom))
+        ).one()
+        now = database.now(session)
+        return mail.test_mail(
+            release.newsroom, release, version, now, address=one.address or "", public_id=one.public_id
+        )
 
 
 def _messages(dispatch_id: int | None) -> dict[str, Message]:

@@ -13,10 +13,11 @@ from sqlalchemy.orm import Session
 
 from service import settings
 from service.database import barrier, random_id
-from service.models import DUE, Claim, Delivery, Dispatch, Release, Subscription
+from service.models import DUE, Claim, Delivery, Dispatch, Membership, Release, Staff, Subscription, Version
 from service.settlement import Mail, count, finish, let_go, skip, touched
 from service.states import DeliveryKind, DeliveryState, DispatchState, SubscriptionState
 from service.suppressions import covers
+from service.tokens import TEST_LEAVE_TOKEN
 
 S = DeliveryState
 
@@ -44,6 +45,25 @@ def enter(session: Session, kind: DeliveryKind, subscription_id: int, now: datet
             created_at=now,
         )
     )
+
+
+def enter_test(session: Session, staff_id: int, version_id: int, now: datetime) -> bool:
+    """Enter a test mail of a version to one of the staff; False where one still waits, which will be as it is then."""
+    waiting = (Delivery.staff_id == staff_id, Delivery.version_id == version_id, Delivery.state == S.QUEUED)
+    if session.scalar(select(Delivery.id).where(*waiting).limit(1)) is not None:
+        return False
+    session.execute(
+        insert(Delivery).values(
+            public_id=random_id(),
+            kind=DeliveryKind.TEST,
+            staff_id=staff_id,
+            version_id=version_id,
+            state=S.QUEUED,
+            due_at=now,
+            created_at=now,
+        )
+    )
+    return True
 
 
 def newsroom_lock(newsroom_id: int) -> str:
@@ -125,11 +145,12 @@ def _mails(session: Session, claim_id: int) -> list[Mail]:
             Delivery.subscription_id,
             Delivery.attempts,
             Delivery.dropped,
-            Subscription.address,
-            Subscription.leave_token,
-            Subscription.language,
+            func.coalesce(Subscription.address, Staff.address),
+            func.coalesce(Subscription.leave_token, literal(TEST_LEAVE_TOKEN)),
+            func.coalesce(Subscription.language, literal("")),
         )
-        .join(Subscription, Subscription.id == Delivery.subscription_id)
+        .outerjoin(Subscription, Subscription.id == Delivery.subscription_id)
+        .outerjoin(Staff, Staff.id == Delivery.staff_id)
         .where(Delivery.claim_id == claim_id, Delivery.state == S.CLAIMED)
         .order_by(Delivery.id)
     )
@@ -181,7 +202,11 @@ def _may_go(kind: DeliveryKind) -> ColumnElement[bool]:
 
 
 def _welcome(kind: DeliveryKind, now: ColumnElement[datetime]) -> ColumnElement[bool]:
-    """SQL: the subscription is in the state that this kind of mail needs."""
+    """SQL: the subscription is in the state that this kind of mail needs; a test's reader still is of the staff."""
+    if kind is DeliveryKind.TEST:
+        theirs = and_(Membership.staff_id == Delivery.staff_id, Membership.newsroom_id == Release.newsroom_id)
+        its = and_(Version.id == Delivery.version_id, Release.id == Version.release_id)
+        return exists().where(its, theirs)
     if kind is DeliveryKind.CONFIRMATION:
         wanted = and_(Subscription.state == SubscriptionState.PENDING, Subscription.expires_at > now)
     else:

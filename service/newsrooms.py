@@ -16,6 +16,7 @@ from service.models import Contact, Newsroom
 RESERVED = frozenset(
     (
         *("desk", "api", "confirm", "unsubscribe", "healthz", "readyz", "metrics", "static", "json", "login"),
+        *("logout", "password", "account"),
         *("robots.txt", "sitemap.xml", "favicon.ico"),
     )
 )

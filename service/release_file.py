@@ -33,10 +33,9 @@ def _kind(value: str) -> str:
     return value
 
 
-class ReleaseFile(Fields):
-    """A release as its front matter and body say; its content is these fields, whatever the file looks like."""
+class Content(Fields):
+    """What a release says, wherever it was written."""
 
-    newsroom: Line = ""
     slug: Annotated[str, StringConstraints(max_length=120), AfterValidator(_slug)] = ""
     language: Annotated[str, AfterValidator(_language)] = ""
     kind: Annotated[str, AfterValidator(_kind)] = Kind.PRESS_RELEASE.value
@@ -47,8 +46,14 @@ class ReleaseFile(Fields):
         Field(max_length=30, default_factory=list),
     ]
     contacts: Annotated[list[ContactFields], Field(max_length=20, default_factory=list)]
-    date: Line = ""
     body: Annotated[Prose, StringConstraints(max_length=LONGEST_BODY)] = ""
+
+
+class ReleaseFile(Content):
+    """A release as its front matter and body say; its content is these fields, whatever the file looks like."""
+
+    newsroom: Line = ""
+    date: Line = ""
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:

@@ -11,12 +11,19 @@ from service import mail, settlement
 from service.files import SLUG
 from service.mail import Compiled
 from service.models import Dispatch, Message, Newsroom, Release, Version
-from service.release_file import ReleaseFile
+from service.release_file import Content, ReleaseFile
 from service.states import DispatchState, Kind, ReleaseState
 
 
 class PublishError(Exception):
-    """Why a release was not published, in one line; nothing was changed."""
+    """Why a release was not published, in one line and as a code; nothing was changed.
+
+    Codes: withdrawn, draft, scheduled, other (content, under the same slug), mail (it cannot be made), empty.
+    """
+
+    def __init__(self, line: str, code: str) -> None:
+        super().__init__(line)
+        self.code = code
 
 
 @dataclass(frozen=True)
@@ -54,18 +61,34 @@ def publish(
 
     `date` is when an old release was published elsewhere; it needs `mailed=False`.
     """
-    created = _create(session, newsroom, file, now, mailed=mailed)
+    created = make(session, newsroom.id, file.slug, Kind(file.kind), now)
     release = session.scalars(
         select(Release).where(Release.newsroom_id == newsroom.id, Release.slug == file.slug).with_for_update()
     ).one()
     if not created:
         return _repeat(session, newsroom, release, file)
-    version = _version(release, newsroom.language, file, now)
+    version = version_of(release, newsroom.language, file, now)
     session.add(version)
     session.flush()
-    compiled = _compile(newsroom, release, version, at or date or now) if mailed else None
+    return go_public(session, release, version, now, at=at, date=date, mailed=mailed)
+
+
+def go_public(
+    session: Session,
+    release: Release,
+    version: Version,
+    now: datetime,
+    *,
+    at: datetime | None = None,
+    date: datetime | None = None,
+    mailed: bool = True,
+) -> Publication:
+    """Publish a locked draft (or what was scheduled) now, or schedule it. Raise PublishError."""
+    release.mailed, release.updated_at = mailed, now
+    session.flush()
+    compiled = _compile(release.newsroom, release, version, at or date or now) if mailed else None
     if at is None:
-        _publish_now(session, release, date or now, compiled, from_state=ReleaseState.DRAFT)
+        _publish_now(session, release, date or now, compiled, from_state=release.state)
     else:  # compiled for what it shows: a mail that cannot be made stops the command, not the sweep at nine
         release.state, release.publish_at = ReleaseState.SCHEDULED, at
         session.flush()
@@ -78,52 +101,59 @@ def _compile(newsroom: Newsroom, release: Release, version: Version, at: datetim
     try:
         return mail.compile_release(newsroom, as_then, version)
     except ValueError as error:
-        raise PublishError(f"{newsroom.slug}/{release.slug} cannot be mailed: {error}") from None
+        raise PublishError(f"{newsroom.slug}/{release.slug} cannot be mailed: {error}", "mail") from None
 
 
-def _create(session: Session, newsroom: Newsroom, file: ReleaseFile, now: datetime, *, mailed: bool) -> bool:
-    """Make the release's row; False where there is one, also when another process makes it this very moment."""
+def make(session: Session, newsroom_id: int, slug: str, kind: Kind, now: datetime) -> bool:
+    """Make a release's row, a draft; False where there is one, also when another process makes it this very moment."""
     new = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
     made = new(Release).values(
-        newsroom_id=newsroom.id,
-        slug=file.slug,
-        kind=Kind(file.kind),
+        newsroom_id=newsroom_id,
+        slug=slug,
+        kind=kind,
         state=ReleaseState.DRAFT,
         version=1,
-        mailed=mailed,
+        mailed=True,
         created_at=now,
+        updated_at=now,
     )
     once = made.on_conflict_do_nothing(index_elements=["newsroom_id", "slug"]).returning(Release.id)
     return session.execute(once).first() is not None
 
 
-def _version(release: Release, language: str, file: ReleaseFile, now: datetime) -> Version:
+def version_of(release: Release, language: str, content: Content, now: datetime) -> Version:
+    """Return what a release says as its first version, not yet kept; `language` where the content names none."""
     return Version(
         release_id=release.id,
         number=1,
-        language=file.language or language,
-        headline=file.headline,
-        lead=file.lead,
-        body=file.body,
-        keywords=file.keywords,
+        language=content.language or language,
+        headline=content.headline,
+        lead=content.lead,
+        body=content.body,
+        keywords=content.keywords,
         created_at=now,
-        contacts=[contact.model_dump() for contact in file.contacts],
+        contacts=[contact.model_dump() for contact in content.contacts],
     )
 
 
 def _repeat(session: Session, newsroom: Newsroom, release: Release, file: ReleaseFile) -> Publication:
     name = f"{newsroom.slug}/{release.slug}"
     if release.state is ReleaseState.WITHDRAWN:
-        raise PublishError(f"{name} was withdrawn; publish it anew under another slug")
-    kept = _current(session, release)
-    wanted = _version(release, kept.language, file, kept.created_at)
+        raise PublishError(f"{name} was withdrawn; publish it anew under another slug", "withdrawn")
+    if release.state is ReleaseState.DRAFT:
+        raise PublishError(f"{name} is a draft at the desk; publish it there, or this under another slug", "draft")
+    kept = current(session, release)
+    wanted = version_of(release, kept.language, file, kept.created_at)
     fields = ("language", "headline", "lead", "body", "keywords", "contacts")
     if release.kind != file.kind or any(getattr(kept, field) != getattr(wanted, field) for field in fields):
         if release.state is ReleaseState.SCHEDULED:
-            raise PublishError(f"{name} is scheduled with other content; withdraw it first, then publish this")
+            raise PublishError(
+                f"{name} is scheduled with other content; withdraw it first, then publish this", "scheduled"
+            )
         raise PublishError(
             f"{name} is already published; use `release correct` (not in this version yet), or publish it beside "
-            "under another `slug`; nothing was changed"
+            "under another `slug`; nothing was changed",
+            "other",
         )
     return Publication(release, dispatch_of(session, release), made=False)
 
@@ -147,7 +177,7 @@ def _publish_now(
 
 
 def _dispatch(session: Session, release: Release, compiled: Compiled, now: datetime) -> None:
-    version = _current(session, release)
+    version = current(session, release)
     dispatch = Dispatch(release_id=release.id, version=version.number, state=DispatchState.EXPANDING, created_at=now)
     session.add(dispatch)
     session.flush()
@@ -163,7 +193,8 @@ def publish_due(session: Session, release_id: int, now: datetime) -> bool:
     release = session.get(Release, release_id)
     if release is None or release.publish_at is None or release.publish_at > now:
         return False
-    compiled = _compile(release.newsroom, release, _current(session, release), now) if release.mailed else None
+    compiled = _compile(release.newsroom, release, current(session, release), now) if release.mailed else None
+    release.updated_at = now
     return _publish_now(session, release, now, compiled, from_state=ReleaseState.SCHEDULED)
 
 
@@ -211,7 +242,8 @@ def dispatch_of(session: Session, release: Release) -> Dispatch | None:
     )
 
 
-def _current(session: Session, release: Release) -> Version:
+def current(session: Session, release: Release) -> Version:
+    """Return the version of a release that is (or will be) read."""
     wanted = (Version.release_id == release.id, Version.number == release.version)
     return session.scalars(select(Version).where(*wanted)).one()
 
@@ -244,7 +276,7 @@ def find(session: Session, newsroom_id: int, slug: str) -> Published | None:
     release = by_slug(session, newsroom_id, slug, public)
     if release is None or release.published_at is None:
         return None
-    return Published(release, _current(session, release))
+    return Published(release, current(session, release))
 
 
 def by_slug(session: Session, newsroom_id: int, slug: str, *where: ColumnElement[bool]) -> Release | None:

@@ -35,12 +35,15 @@ S = DeliveryState
 
 @dataclass(frozen=True)
 class Mail:
-    """One claimed delivery, as much of it as sending needs. `address` is None once the follower has left."""
+    """One claimed delivery, as much of it as sending needs. `address` is None once the follower has left.
+
+    A test goes to one of the staff: it has no subscription, and an inert leave token.
+    """
 
     id: int
     public_id: str
     kind: DeliveryKind
-    subscription_id: int
+    subscription_id: int | None
     attempts: int
     dropped: bool
     address: str | None
@@ -175,6 +178,26 @@ def cancel(session: Session, dispatch_id: int, now: datetime) -> bool:
     if touched(session, ended) == 0:
         return False
     touched(session, skip(now).where(Delivery.dispatch_id == dispatch_id, DUE))
+    return True
+
+
+def pause(session: Session, dispatch_id: int) -> bool:
+    """Hold a dispatch: no further mail is begun. False where it was not under way."""
+    going = Dispatch.state.in_((DispatchState.EXPANDING, DispatchState.SENDING))
+    held = update(Dispatch).where(Dispatch.id == dispatch_id, going)
+    return touched(session, held.values(state=DispatchState.PAUSED)) == 1
+
+
+def resume(session: Session, dispatch_id: int, now: datetime) -> bool:
+    """Let a paused dispatch go on where it was; False where it was not paused. Ring afterwards."""
+    on = case(
+        (Dispatch.recipients.is_(None), literal(DispatchState.EXPANDING, Dispatch.state.type)),
+        else_=literal(DispatchState.SENDING, Dispatch.state.type),
+    )
+    paused = update(Dispatch).where(Dispatch.id == dispatch_id, Dispatch.state == DispatchState.PAUSED)
+    if touched(session, paused.values(state=on, rung_at=None)) == 0:
+        return False
+    finish(session, dispatch_id, now)
     return True
 
 

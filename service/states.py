@@ -65,3 +65,16 @@ class SuppressionReason(StrEnum):
     BOUNCE = "bounce"
     COMPLAINT = "complaint"
     MANUAL = "manual"
+
+
+class Role(StrEnum):
+    """What somebody may do in a newsroom: write drafts; send them too; and see to the newsroom itself."""
+
+    EDITOR = "editor"
+    PUBLISHER = "publisher"
+    ADMIN = "admin"
+
+    def may(self, needed: "Role") -> bool:
+        """Tell whether this role includes the needed one."""
+        ranks = list(Role)
+        return ranks.index(self) >= ranks.index(needed)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, joinedload
 
@@ -14,7 +14,7 @@ from service.ledger import newsroom_lock
 from service.models import Consent, Delivery, Newsroom, Subscription
 from service.settings import SettingsError
 from service.states import DeliveryKind, DeliveryState, SubscriptionState
-from service.suppressions import forbids_confirmation
+from service.suppressions import covers, forbids_confirmation
 
 PENDING_DAYS = 7
 """A confirm link and its pending row expire together, this long after the latest request."""
@@ -241,6 +241,13 @@ def check_key(session: Session) -> None:
     found = session.execute(known).first()
     if found is not None and hash_of(found.address) != found.address_hash:
         raise SettingsError("UTSKICK_ADDRESS_KEY is not the one that this database was filled with; restore that one")
+
+
+def reachable(session: Session, newsroom_id: int, now: datetime) -> int:
+    """Return how many followers a release would be mailed to if it were published now."""
+    may = ~covers(Subscription.address_hash, Subscription.newsroom_id, literal(now, Consent.requested_at.type))
+    its = (Subscription.newsroom_id == newsroom_id, Subscription.state == SubscriptionState.CONFIRMED, may)
+    return session.scalar(select(func.count()).select_from(Subscription).where(*its)) or 0
 
 
 def count(session: Session, newsroom_id: int) -> dict[SubscriptionState, int]:

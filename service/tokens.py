@@ -1,6 +1,7 @@
 """Tokens: stored ones for leaving, signed ones for confirming."""
 
 import hashlib
+import hmac
 import re
 import secrets
 
@@ -16,6 +17,26 @@ LEAVE_LENGTH = 22
 def new_leave_token() -> str:
     """Return a fresh leave token."""
     return secrets.token_urlsafe(16)
+
+
+TEST_LEAVE_TOKEN = "this-is-only-a-test-00"  # noqa: S105 - it opens nothing
+"""Stands in test mails: it looks like a leave token and ends nothing."""
+
+
+def new_secret() -> str:
+    """Return 256 random bits as text; the database keeps their `digest`."""
+    return secrets.token_urlsafe(32)
+
+
+def digest(secret: str) -> str:
+    """Return the SHA-256 (64 hexadecimal digits) of a random secret, which needs no salt."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def csrf(login: str, purpose: str = "desk") -> str:
+    """Return what a form must carry that this browser's secret (a log-in's token or a form cookie) may send."""
+    key = settings.current().secret_keys[0].encode()
+    return hmac.new(key, f"csrf:{purpose}:{login}".encode(), hashlib.sha256).hexdigest()
 
 
 def is_leave_token(token: str) -> bool:

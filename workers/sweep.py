@@ -3,7 +3,7 @@
 import structlog
 from sqlalchemy.exc import DBAPIError
 
-from service import books, broker, database, releases, settlement, subscriptions
+from service import books, broker, database, keys, releases, settlement, staff, subscriptions
 from service.states import DispatchState
 from workers.app import app
 from workers.bell import ring_for
@@ -41,7 +41,8 @@ def _settle() -> None:
         settlement.skip_cancelled(session, now)
         for dispatch_id in books.dispatches_in(session, DispatchState.SENDING):
             settlement.finish(session, dispatch_id, now)
-        subscriptions.expire(session, now)
+        for part in (subscriptions, staff, keys):
+            part.expire(session, now)
 
 
 def _ring() -> None:

@@ -3,5 +3,17 @@
 from service.mail.letters import confirmation, notice
 from service.mail.message import Compiled, MessageError
 from service.mail.release import compile_release, join
+from service.mail.trial import Opened, preview, sender, test_mail
 
-__all__ = ["Compiled", "MessageError", "compile_release", "confirmation", "join", "notice"]
+__all__ = [
+    "Compiled",
+    "MessageError",
+    "Opened",
+    "compile_release",
+    "confirmation",
+    "join",
+    "notice",
+    "preview",
+    "sender",
+    "test_mail",
+]

@@ -13,14 +13,17 @@ LARGEST_HTML = 102_400
 LONGEST_LEAD = 2_000
 
 
-def compile_release(newsroom: Newsroom, release: Release, version: Version) -> Compiled:
-    """Return the message of a release in its version's language, with placeholders for what differs."""
+def compile_release(newsroom: Newsroom, release: Release, version: Version, *, mark: str = "") -> Compiled:
+    """Return the message of a release in its version's language, with placeholders for what differs.
+
+    `mark` stands before the subject.
+    """
     if release.published_at is None:
         raise ValueError("a release is mailed once it is published")
     context = _context(newsroom, release, version, release.published_at)
     html, text, shortened = _fitted(context, version)
     leave = message.leaving(context["leave_url"])
-    subject = page.subject("release", version.language, context)
+    subject = mark + page.subject("release", version.language, context)
     opening = message.opening(newsroom, subject, release.published_at, version.language)
     content = message.compiled([*opening, *_list_fields(newsroom), *leave], text, html)
     return Compiled(message.return_path(newsroom), message.check(content, message.LEAVE_LINKS), shortened)

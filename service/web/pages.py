@@ -78,7 +78,8 @@ def page(
     """Return a page in the voice of the request."""
     newsroom, language = voice(request)
     usual = {"newsroom": newsroom, "site": settings.current().site, **EVERYWHERE}
-    html = environment(language).get_template(f"pages/{template}").render({**usual, **context})
+    name = template if "/" in template else f"pages/{template}"
+    html = environment(language).get_template(name).render({**usual, **context})
     sent = {"Content-Language": language, **FRESH, **(headers or {})}
     if not getattr(request.state, "language", ""):
         sent["Vary"] = "Accept-Language"

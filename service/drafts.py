@@ -1,0 +1,150 @@
+"""Drafts: a release before it is published, written at the desk or by a program, and published once.
+
+A draft's `revision` counts its changes. Whoever saves or publishes names the revision that they saw, so that
+two tabs, two people, or a text that changed after it was read are noticed instead of overwritten.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session, joinedload
+
+from service import releases
+from service.models import Newsroom, Release, Version
+from service.release_file import Content, slug_of
+from service.releases import Publication, PublishError
+from service.states import Kind, ReleaseState
+
+
+class Stale(Exception):
+    """The draft has changed since it was read; nothing was saved. `release` and `version` are what it is now."""
+
+    def __init__(self, release: Release, version: Version) -> None:
+        super().__init__("the draft has changed")
+        self.release, self.version = release, version
+
+
+class NotADraft(Exception):
+    """The release is published, scheduled or withdrawn by now; nothing was saved."""
+
+    def __init__(self, release: Release) -> None:
+        super().__init__("not a draft any more")
+        self.release = release
+
+
+class SlugTaken(Exception):
+    """Another release of the newsroom has this slug."""
+
+
+def create(session: Session, newsroom: Newsroom, content: Content, now: datetime) -> Release:
+    """Keep a new draft; without a slug it gets one made from its headline. Raise SlugTaken."""
+    wanted = content.slug or slug_of(content.headline)
+    for slug in [wanted] if content.slug else _variants(wanted):
+        if releases.make(session, newsroom.id, slug, Kind(content.kind), now):
+            release = releases.by_slug(session, newsroom.id, slug)
+            assert release is not None  # noqa: S101 - just made
+            session.add(_version(release, newsroom, content, now))
+            session.flush()
+            return release
+    raise SlugTaken(wanted)
+
+
+def _variants(slug: str) -> list[str]:
+    return [slug, *(f"{slug[:110].strip('-')}-{number}" for number in range(2, 200))]
+
+
+def _version(release: Release, newsroom: Newsroom, content: Content, now: datetime) -> Version:
+    return releases.version_of(release, newsroom.language, content, now)
+
+
+def save(
+    session: Session, newsroom: Newsroom, release_id: int, content: Content, revision: int, now: datetime
+) -> Release:
+    """Change a draft from the revision that was read. Raise Stale, NotADraft or SlugTaken; then nothing changed."""
+    release, version = read(session, newsroom.id, release_id, lock=True)
+    if release.state is not ReleaseState.DRAFT:
+        raise NotADraft(release)
+    if release.revision != revision:
+        raise Stale(release, version)
+    if content.slug and content.slug != release.slug:
+        if releases.by_slug(session, newsroom.id, content.slug) is not None:
+            raise SlugTaken(content.slug)
+        release.slug = content.slug
+    fresh = _version(release, newsroom, content, now)
+    for field in ("language", "headline", "lead", "body", "keywords", "contacts"):
+        setattr(version, field, getattr(fresh, field))
+    release.kind = Kind(content.kind)
+    release.revision, release.updated_at = release.revision + 1, now
+    session.flush()
+    return release
+
+
+def read(session: Session, newsroom_id: int, release_id: int, *, lock: bool = False) -> tuple[Release, Version]:
+    """Return a release of a newsroom in whatever state, with its version; raise LookupError where there is none."""
+    wanted = select(Release).where(Release.id == release_id, Release.newsroom_id == newsroom_id)
+    wanted = wanted.options(joinedload(Release.newsroom, innerjoin=True))
+    wanted = wanted.execution_options(populate_existing=True)
+    release = session.scalar(wanted.with_for_update(of=Release) if lock else wanted)
+    if release is None:
+        raise LookupError(f"no release {release_id}")
+    return release, releases.current(session, release)
+
+
+def listed(session: Session, newsroom_id: int, limit: int, offset: int = 0) -> list[releases.Published]:
+    """Return a newsroom's releases in whatever state, the latest changed first."""
+    rows = session.execute(
+        select(Release, Version)
+        .join(Version, (Version.release_id == Release.id) & (Version.number == Release.version))
+        .where(Release.newsroom_id == newsroom_id)
+        .order_by(Release.updated_at.desc(), Release.id.desc())
+        .limit(limit)
+        .offset(offset)
+    )
+    return [releases.Published(release, version) for release, version in rows]
+
+
+def publish(
+    session: Session,
+    newsroom: Newsroom,
+    release_id: int,
+    now: datetime,
+    *,
+    revision: int | None = None,
+    at: datetime | None = None,
+    mailed: bool = True,
+) -> Publication:
+    """Publish a draft (or what was scheduled) once, now or `at` a time; again gives what is there.
+
+    `revision`: the one that was read, or None to publish whatever is there. Raise Stale or PublishError.
+    """
+    release, version = read(session, newsroom.id, release_id, lock=True)
+    if release.state is ReleaseState.PUBLISHED:
+        return Publication(release, releases.dispatch_of(session, release), made=False)
+    if release.state is ReleaseState.WITHDRAWN:
+        raise PublishError(f"{newsroom.slug}/{release.slug} was withdrawn", "withdrawn")
+    if release.state is ReleaseState.SCHEDULED and at is not None and at == release.publish_at:
+        return Publication(release, None, made=False)
+    if revision is not None and release.revision != revision:
+        raise Stale(release, version)
+    if not (version.lead or version.body):
+        raise PublishError("the release has neither lead nor body", "empty")
+    return releases.go_public(session, release, version, now, at=at, mailed=mailed)
+
+
+def unschedule(session: Session, newsroom_id: int, release_id: int, now: datetime) -> bool:
+    """Make a scheduled release a draft again; False where it was not scheduled (any more)."""
+    its = (Release.id == release_id, Release.newsroom_id == newsroom_id, Release.state == ReleaseState.SCHEDULED)
+    back = update(Release).where(*its).values(state=ReleaseState.DRAFT, publish_at=None, updated_at=now)
+    return session.scalar(back.returning(Release.id)) is not None
+
+
+def delete_draft(session: Session, newsroom_id: int, release_id: int) -> bool:
+    """Delete a draft, which nobody has seen, for good; False where it is no draft (any more)."""
+    release = session.scalar(
+        select(Release).where(Release.id == release_id, Release.newsroom_id == newsroom_id).with_for_update()
+    )
+    if release is None or release.state is not ReleaseState.DRAFT:
+        return False
+    session.execute(delete(Version).where(Version.release_id == release_id))
+    session.execute(delete(Release).where(Release.id == release_id))
+    return True

@@ -1,0 +1,110 @@
+"""Dispatches and the ledger of mails."""
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from service.columns import Base, BigId
+from service.models.content import Release
+from service.states import DeliveryKind, DeliveryState, DispatchState
+
+
+class Dispatch(Base):
+    """One mailing of one version to everyone who followed at the moment of publishing."""
+
+    __tablename__ = "dispatches"
+    __table_args__ = (UniqueConstraint("release_id", "version"), Index(None, "state"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    release_id: Mapped[int] = mapped_column(ForeignKey("releases.id"))
+    version: Mapped[int]
+    state: Mapped[DispatchState]
+    recipients: Mapped[int | None]
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    rung_at: Mapped[datetime | None]
+
+    release: Mapped[Release] = relationship()
+
+
+class Message(Base):
+    """A dispatch's compiled mail in one language: stored bytes, joined for each recipient (see service/mail)."""
+
+    __tablename__ = "messages"
+    __table_args__ = (UniqueConstraint("dispatch_id", "language"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    dispatch_id: Mapped[int] = mapped_column(ForeignKey("dispatches.id"))
+    language: Mapped[str] = mapped_column(String(2))
+    sender: Mapped[str] = mapped_column(String(320))
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Claim(Base):
+    """One worker's hold on a batch of deliveries, for as long as its lease."""
+
+    __tablename__ = "claims"
+    __table_args__ = (Index(None, "closed", "lease_until"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    queue: Mapped[str] = mapped_column(String(20))
+    dispatch_id: Mapped[int | None] = mapped_column(ForeignKey("dispatches.id"), index=True)
+    worker: Mapped[str] = mapped_column(String(120))
+    claimed_at: Mapped[datetime]
+    lease_until: Mapped[datetime]
+    closed: Mapped[bool] = mapped_column(default=False)
+
+
+DUE = text("state IN ('queued', 'deferred')")
+"""A delivery that may be claimed, written out so that both databases use the partial index on it."""
+
+
+class Delivery(Base):
+    """One mail: a row before it leaves. `handed_over_at` is committed before the relay may see it.
+
+    It goes to a follower or, a test of a version, to one of the staff.
+    """
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        UniqueConstraint("dispatch_id", "subscription_id"),
+        Index(None, "dispatch_id", "state"),
+        Index("ix_deliveries_due", "dispatch_id", "due_at", "id", sqlite_where=DUE, postgresql_where=DUE),
+        CheckConstraint("(kind = 'release') = (dispatch_id IS NOT NULL)", name="release_has_dispatch"),
+        CheckConstraint("handed_over_at IS NULL OR claim_id IS NOT NULL", name="handed_over_by_claim"),
+        CheckConstraint("(kind = 'test') = (staff_id IS NOT NULL)", name="test_to_staff"),
+        CheckConstraint("(staff_id IS NULL) = (subscription_id IS NOT NULL)", name="one_recipient"),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(32), unique=True)
+    kind: Mapped[DeliveryKind]
+    dispatch_id: Mapped[int | None] = mapped_column(ForeignKey("dispatches.id"))
+    subscription_id: Mapped[int | None] = mapped_column(ForeignKey("subscriptions.id"), index=True)
+    staff_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
+    version_id: Mapped[int | None] = mapped_column(ForeignKey("versions.id", ondelete="SET NULL"))
+    state: Mapped[DeliveryState]
+    held: Mapped[bool] = mapped_column(default=False)
+    dropped: Mapped[bool] = mapped_column(default=False)
+    attempts: Mapped[int] = mapped_column(default=0)
+    uncertain_events: Mapped[int] = mapped_column(default=0)
+    due_at: Mapped[datetime]
+    claim_id: Mapped[int | None] = mapped_column(BigId, ForeignKey("claims.id"), index=True)
+    handed_over_at: Mapped[datetime | None]
+    settled_at: Mapped[datetime | None]
+    reply_code: Mapped[int | None]
+    reply: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime]
+
+
+class Relay(Base):
+    """What is known of the relay: one row."""
+
+    __tablename__ = "relay"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    unreachable_since: Mapped[datetime | None]
+    next_try_at: Mapped[datetime | None]
+    last_words: Mapped[str | None] = mapped_column(Text)

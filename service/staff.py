@@ -1,0 +1,203 @@
+"""People of the desk: who may do what where, their passwords, and with which browsers they are logged in."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from threading import Semaphore
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session, joinedload
+
+from service import tokens
+from service.address import Address, hash_of
+from service.models import Login, Membership, Newsroom, Staff
+from service.states import Role
+
+LINK = timedelta(days=3)
+"""How long the one-time link to set a password is good for."""
+
+LOGIN = timedelta(hours=12)
+"""How long a log-in is good for: a working day."""
+
+SHORTEST, LONGEST = 12, 500
+"""Characters in a password."""
+
+_hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)  # OWASP's argon2id: 19 MiB, 2 passes
+_turns = Semaphore(4)
+"""Passwords that are looked at at once: each takes 19 MiB."""
+
+_NOBODY = _hasher.hash("nobody's password")
+
+
+class BadPassword(Exception):
+    """Why a password is refused, as a code that an edge puts into words: short, long, address or monotonous."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Added:
+    """Somebody with a new role; `token` is of the link to set a password, empty where one is set."""
+
+    staff: Staff
+    token: str
+
+
+def add(session: Session, address: Address, name: str, newsroom: Newsroom, role: Role, now: datetime) -> Added:
+    """Give somebody a role in a newsroom, known or new; the role they had there is replaced."""
+    staff = by_address(session, address.text)
+    if staff is None:
+        staff = Staff(address=address.text, address_hash=address.hash, created_at=now)
+        session.add(staff)
+    staff.name = name or staff.name or ""
+    session.flush()
+    membership = _membership(session, staff.id, newsroom.id)
+    if membership is None:
+        session.add(Membership(staff_id=staff.id, newsroom_id=newsroom.id, role=role))
+    else:
+        membership.role = role
+    return Added(staff, "" if staff.password_hash else new_link(session, staff, now))
+
+
+def new_link(session: Session, staff: Staff, now: datetime) -> str:
+    """Return the token of a fresh one-time link to set a password; an older link is dead."""
+    token = tokens.new_secret()
+    staff.link_hash, staff.link_expires_at = tokens.digest(token), now + LINK
+    session.flush()
+    return token
+
+
+def by_address(session: Session, text: str) -> Staff | None:
+    """Return the one with this address, whatever its case."""
+    return session.scalar(select(Staff).where(Staff.address_hash == hash_of(text)))
+
+
+def by_link(session: Session, token: str, now: datetime) -> Staff | None:
+    """Return whose one-time link this is, while it is good."""
+    wanted = (Staff.link_hash == tokens.digest(token), Staff.link_expires_at > now)
+    return session.scalar(select(Staff).where(*wanted))
+
+
+def check_new(password: str, staff: Staff) -> None:
+    """Raise BadPassword for a new password that would not protect."""
+    local = staff.address.partition("@")[0].casefold()
+    if len(password) < SHORTEST:
+        raise BadPassword("short")
+    if len(password) > LONGEST:
+        raise BadPassword("long")
+    if password.casefold() in (staff.address.casefold(), local, local * 2):
+        raise BadPassword("address")
+    if len(set(password)) < 4:
+        raise BadPassword("monotonous")
+
+
+def hashed(password: str) -> str:
+    """Return a password's argon2id hash. It takes long on purpose: do it outside of a transaction."""
+    with _turns:
+        return _hasher.hash(password)
+
+
+def matches(password_hash: str | None, password: str) -> bool:
+    """Tell whether a password is the one; as long for nobody's. Do it outside of a transaction."""
+    with _turns:
+        try:
+            return _hasher.verify(password_hash or _NOBODY, password[:LONGEST]) and password_hash is not None
+        except (VerificationError, InvalidHashError):
+            return False
+
+
+def set_by_link(session: Session, token: str, password_hash: str, now: datetime) -> Staff | None:
+    """Use up a one-time link: set the password, end all log-ins. None for a link that was used or is too old."""
+    used = update(Staff).where(Staff.link_hash == tokens.digest(token), Staff.link_expires_at > now)
+    used = used.values(password_hash=password_hash, link_hash=None, link_expires_at=None)
+    number = session.scalar(used.returning(Staff.id))
+    if number is None:
+        return None
+    log_out_everywhere(session, number)
+    return session.get_one(Staff, number, populate_existing=True)
+
+
+def set_password(session: Session, staff_id: int, password_hash: str, keep: int) -> None:
+    """Change a password; every log-in ends but the one to keep."""
+    session.execute(update(Staff).where(Staff.id == staff_id).values(password_hash=password_hash))
+    log_out_everywhere(session, staff_id, keep)
+
+
+def log_in(session: Session, staff_id: int, agent: str, now: datetime) -> str:
+    """Open a log-in and return its token, which only the browser keeps."""
+    token = tokens.new_secret()
+    login = Login(
+        staff_id=staff_id,
+        token_hash=tokens.digest(token),
+        agent="".join(filter(str.isprintable, agent))[:200],
+        created_at=now,
+        expires_at=now + LOGIN,
+    )
+    session.add(login)
+    session.flush()
+    return token
+
+
+def logged_in(session: Session, token: str, now: datetime) -> Login | None:
+    """Return the log-in that a browser's token names, with its staff, while it lasts."""
+    wanted = select(Login).where(Login.token_hash == tokens.digest(token), Login.expires_at > now)
+    return session.scalar(wanted.options(joinedload(Login.staff)))
+
+
+def logins(session: Session, staff_id: int, now: datetime) -> list[Login]:
+    """Return somebody's log-ins, newest first."""
+    wanted = select(Login).where(Login.staff_id == staff_id, Login.expires_at > now)
+    return list(session.scalars(wanted.order_by(Login.id.desc())))
+
+
+def log_out(session: Session, staff_id: int, login_id: int) -> None:
+    """End one of somebody's log-ins."""
+    session.execute(delete(Login).where(Login.id == login_id, Login.staff_id == staff_id))
+
+
+def log_out_everywhere(session: Session, staff_id: int, keep: int | None = None) -> None:
+    """End all of somebody's log-ins, but the one to keep."""
+    others = delete(Login).where(Login.staff_id == staff_id)
+    session.execute(others if keep is None else others.where(Login.id != keep))
+
+
+def memberships(session: Session, staff_id: int) -> list[Membership]:
+    """Return where somebody may do what, with the newsrooms, by name."""
+    wanted = select(Membership).join(Membership.newsroom).where(Membership.staff_id == staff_id)
+    return list(session.scalars(wanted.options(joinedload(Membership.newsroom)).order_by(Newsroom.name)))
+
+
+def role_in(session: Session, staff_id: int, newsroom_id: int) -> Role | None:
+    """Return what somebody may do in a newsroom, None for nothing."""
+    found = _membership(session, staff_id, newsroom_id)
+    return found.role if found else None
+
+
+def members(session: Session, newsroom_id: int | None = None) -> list[Membership]:
+    """Return who may do what in a newsroom (None: in any), with staff and newsrooms, by address."""
+    wanted = select(Membership).join(Membership.staff).join(Membership.newsroom)
+    if newsroom_id is not None:
+        wanted = wanted.where(Membership.newsroom_id == newsroom_id)
+    loaded = wanted.options(joinedload(Membership.staff), joinedload(Membership.newsroom))
+    return list(session.scalars(loaded.order_by(Newsroom.slug, Staff.address)))
+
+
+def remove(session: Session, staff_id: int, newsroom_id: int) -> bool:
+    """Take somebody's role in a newsroom away; False where they had none. It counts from their next click."""
+    gone = delete(Membership).where(Membership.staff_id == staff_id, Membership.newsroom_id == newsroom_id)
+    return session.scalar(gone.returning(Membership.id)) is not None
+
+
+def expire(session: Session, now: datetime) -> None:
+    """Forget log-ins that are over and links that were not used."""
+    session.execute(delete(Login).where(Login.expires_at <= now))
+    unused = update(Staff).where(Staff.link_expires_at <= now)
+    session.execute(unused.values(link_hash=None, link_expires_at=None))
+
+
+def _membership(session: Session, staff_id: int, newsroom_id: int) -> Membership | None:
+    wanted = (Membership.staff_id == staff_id, Membership.newsroom_id == newsroom_id)
+    return session.scalar(select(Membership).where(*wanted))

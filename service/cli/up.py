@@ -126,6 +126,7 @@ class Machine:
         return (
             "\nUtskick is running.\n\n"
             f"  Press room   {self.config.site}/\n"
+            f"  Desk         {self.config.site}/desk\n"
             f"{mailbox if self.mailbox else '  Mail         goes out through UTSKICK_SMTP_URL' + chr(10)}"
             f"  State        {self.config.var_dir}\n\n"
             "Press Ctrl-C to stop.\n"

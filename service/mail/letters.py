@@ -1,6 +1,6 @@
 """Mails to one person: please confirm, and you follow already. Rendered when sent, from rows."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from service import i18n, settings, tokens
@@ -10,15 +10,15 @@ from service.models import Newsroom, Subscription
 
 _AUTOMATIC = headers.field("Auto-Submitted", ["auto-generated"])
 """So that no absence notice answers (RFC 3834 §5)."""
-_CONFIRM_WITHIN = timedelta(days=7)
 
 
 def confirmation(newsroom: Newsroom, subscription: Subscription, public_id: str, now: datetime) -> Compiled:
     """Return the mail that asks a new follower to confirm."""
-    expires = subscription.expires_at or now + _CONFIRM_WITHIN
+    if subscription.expires_at is None:
+        raise ValueError("only a pending subscription is confirmed")
     values = {
         "confirm_url": f"{settings.current().site}/confirm/{tokens.confirm_token(subscription.id)}",
-        "until": i18n.full_moment(expires, subscription.language, newsroom.timezone),
+        "until": i18n.full_moment(subscription.expires_at, subscription.language, newsroom.timezone),
     }
     return _letter("confirmation", newsroom, subscription, public_id, now, values)
 

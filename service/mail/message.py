@@ -6,7 +6,7 @@ from datetime import datetime
 from email.utils import format_datetime
 from zoneinfo import ZoneInfo
 
-from service import settings
+from service import settings, tokens
 from service.mail import clean, headers, quoted
 from service.models import Newsroom
 
@@ -17,7 +17,6 @@ _ID, _TO = "\x1aid\x1a", "\x1ato\x1a"
 _LEAVE = quoted.LEAVE.encode()
 _BOUNDARY = "=_utskick"
 """Quoted-printable lines never have "=_" in them (RFC 2045 §6.7), so no text can look like it."""
-_TOKEN = re.compile(rf"[A-Za-z0-9_-]{{{len(quoted.LEAVE)}}}")
 _PUBLIC_ID = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -99,7 +98,7 @@ def check(content: bytes, leave_links: int) -> bytes:
 
 def fill(content: bytes, leave_links: int, *, address: str, public_id: str, leave_token: str) -> bytes:
     """Return one delivery's message; raise MessageError rather than make a wrong one."""
-    if not _TOKEN.fullmatch(leave_token) or not _PUBLIC_ID.fullmatch(public_id):
+    if not tokens.is_leave_token(leave_token) or not _PUBLIC_ID.fullmatch(public_id):
         raise MessageError("the token or the id does not fit the message")
     parts = content.split(_LEAVE)
     if len(parts) != leave_links + 1:

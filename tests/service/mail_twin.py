@@ -2,7 +2,7 @@
 
 import email
 import email.policy
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from html.parser import HTMLParser
 
@@ -95,7 +95,7 @@ def subscription(**changed: object) -> Subscription:
         "state": SubscriptionState.PENDING,
         "language": "sv",
         "leave_token": TOKEN,
-        "expires_at": None,
+        "expires_at": NOW + timedelta(days=7),
     }
     return Subscription(**values | changed)
 

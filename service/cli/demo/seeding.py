@@ -1,6 +1,8 @@
 """The demo's newsroom: older releases, followers, and one that is published and mailed before your eyes."""
 
 import hashlib
+import secrets
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -8,15 +10,18 @@ from sqlalchemy.orm import Session
 
 from service import (
     address,
+    audit,
     books,
     broker,
     database,
+    drafts,
     files,
     imports,
     moments,
     newsrooms,
     release_file,
     releases,
+    staff,
     subscriptions,
 )
 from service.cli.supervisor import Supervisor
@@ -24,12 +29,15 @@ from service.cli.vardir import Refused, write_private
 from service.cli.voice import Voice
 from service.models import Newsroom
 from service.settings import Settings
-from service.states import DispatchState
+from service.states import DispatchState, Role
 
 HERE = Path(__file__).parent
 OLD = ("arsredovisning-2024.md", "inbjudan-strandskolan.md", "simhallen-oppnar.md")
 NEW = "ny-bro.md"
+DRAFT = "sommarjobb.md"
 MARKER = "demo.state"
+PASSWORD = "demo.password"  # noqa: S105 - a file's name
+EDITOR, EDITOR_NAME = "maja.lind@fjallvik.example.org", "Maja Lind"
 SENT_WITHIN = 120.0
 CONSENT = "Påhittade följare som hör till demon."
 
@@ -40,6 +48,8 @@ class Seeding:
     def __init__(self, config: Settings, voice: Voice) -> None:
         self.voice = voice
         self.marker = config.var_dir / MARKER
+        self.password = config.var_dir / PASSWORD
+        self.desk = f"{config.site}/desk"
         self.done = False
 
     def prepare(self) -> None:
@@ -49,6 +59,8 @@ class Seeding:
             self._begin()
             with database.transaction() as session:
                 self._enter(session, database.now(session))
+        if not self.password.is_file():
+            self._hire()
 
     def _state(self) -> str:
         return self.marker.read_text(encoding="utf-8").strip() if self.marker.is_file() else ""
@@ -71,12 +83,29 @@ class Seeding:
             file = _release(name)
             date = moments.parse(file.date, newsroom.timezone)
             releases.publish(session, newsroom, file, now, date=date, mailed=False)
+        with suppress(drafts.SlugTaken):  # begun before, and killed
+            drafts.create(session, newsroom, _release(DRAFT), now)
         _enter_followers(session, newsroom, now)
+
+    def _hire(self) -> None:
+        """Add somebody who may do everything at the desk, with a password made here and kept beside the keys."""
+        password = secrets.token_urlsafe(12)
+        hashed = staff.hashed(password)
+        with database.transaction() as session:
+            now = database.now(session)
+            newsroom = newsrooms.get(session, _release(NEW).newsroom)
+            if newsroom is None:  # somebody has changed the demo beyond recognition
+                return
+            hired = staff.add(session, address.parse(EDITOR), EDITOR_NAME, newsroom, Role.ADMIN, now).staff
+            hired.password_hash, hired.link_hash, hired.link_expires_at = hashed, None, None
+            audit.note(session, audit.COMMAND_LINE, "staff.add", now, newsroom.id, hired.address, role="admin")
+        write_private(self.password, password + "\n")
 
     def publish(self, supervisor: Supervisor) -> None:
         """Publish the new release now that everything is up, and show its books when it has been mailed."""
         if self.done:
             self.voice.plain("The demo was seeded before; its newsroom is as you left it.\n")
+            self._show_desk()
             return
         with database.transaction() as session:
             newsroom = newsrooms.get(session, _release(NEW).newsroom)
@@ -89,6 +118,15 @@ class Seeding:
         self.voice.plain(f"Publishing a release: {_release(NEW).headline}")
         supervisor.until(lambda: _finished(number), SENT_WITHIN)
         self._show_books(number)
+        self._show_desk()
+
+    def _show_desk(self) -> None:
+        """Tell how to log in, until the password has been changed at the desk."""
+        with database.reading() as session:
+            hired = staff.by_address(session, EDITOR)
+        kept = self.password.read_text(encoding="utf-8").strip() if self.password.is_file() else ""
+        if hired is not None and kept and staff.matches(hired.password_hash, kept):
+            self.voice.plain(f"Write and send a release of your own: {self.desk}\n  {EDITOR}   {kept}\n")
 
     def _show_books(self, number: int) -> None:
         with database.reading() as session:

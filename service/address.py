@@ -80,6 +80,12 @@ def hash_of(text: str) -> str:
     return hmac.new(settings.current().address_hash_key, folded.encode(), hashlib.sha256).hexdigest()
 
 
+def veiled(text: str) -> str:
+    """Return an address for eyes that need not read it whole: `e…@example.org`, the domain kept, since it explains."""
+    local, _, domain = text.rpartition("@")
+    return f"{local[:1]}…@{domain}"
+
+
 def mask(words: str, text: str) -> str:
     """Take addresses (and this one's local part) out of a relay's reply, which is kept and shown."""
     masked = words.replace(text, "<address>") if text else words

@@ -7,7 +7,7 @@ from sqlalchemy import and_, exists, func, select
 from sqlalchemy.orm import Session, joinedload
 
 from service.database import now
-from service.models import DUE, Claim, Delivery, Dispatch, Release
+from service.models import DUE, Claim, Delivery, Dispatch, Release, Subscription, Version
 from service.states import DeliveryState, DispatchState
 
 S = DeliveryState
@@ -84,6 +84,88 @@ def latest(session: Session, limit: int = 50) -> list[Books]:
     """Return the books of the latest dispatches, newest first."""
     ids = session.scalars(select(Dispatch.id).order_by(Dispatch.id.desc()).limit(limit))
     return [found for found in (of(session, number) for number in ids) if found is not None]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A mailing in one line: its number, its state, how many were entered (None: not yet) and how many got it."""
+
+    dispatch: int
+    state: DispatchState
+    recipients: int | None
+    accepted: int
+
+
+def of_releases(session: Session, release_ids: list[int]) -> dict[int, Line]:
+    """Return the latest mailing of each release that has one, in one line."""
+    accepted = func.count(Delivery.id).filter(Delivery.state == S.ACCEPTED)
+    rows = session.execute(
+        select(Dispatch.release_id, Dispatch.id, Dispatch.state, Dispatch.recipients, accepted)
+        .outerjoin(Delivery, Delivery.dispatch_id == Dispatch.id)
+        .where(Dispatch.release_id.in_(release_ids))
+        .group_by(Dispatch.id)
+        .order_by(Dispatch.id)
+    )
+    return {row[0]: Line(*row[1:]) for row in rows}
+
+
+@dataclass(frozen=True)
+class Unreached:
+    """A mail that was not accepted: whose (None: has left since), what became of it, and the relay's words."""
+
+    address: str | None
+    state: DeliveryState
+    held: bool
+    attempts: int
+    due_at: datetime
+    code: int | None
+    words: str
+
+
+def headline(session: Session, dispatch_id: int) -> str:
+    """Return the headline that a dispatch mails."""
+    its = and_(Version.release_id == Dispatch.release_id, Version.number == Dispatch.version)
+    return session.scalars(select(Version.headline).join(Dispatch, its).where(Dispatch.id == dispatch_id)).first() or ""
+
+
+def unreached(
+    session: Session, dispatch_id: int, states: list[DeliveryState], limit: int, after: int
+) -> list[Unreached]:
+    """Return a page of a dispatch's mails in these states, in the order in which they were entered."""
+    rows = session.execute(
+        select(
+            Subscription.address,
+            Delivery.state,
+            Delivery.held,
+            Delivery.attempts,
+            Delivery.due_at,
+            Delivery.reply_code,
+            func.coalesce(Delivery.reply, ""),
+        )
+        .join(Subscription, Subscription.id == Delivery.subscription_id)
+        .where(Delivery.dispatch_id == dispatch_id, Delivery.state.in_(states))
+        .order_by(Delivery.id)
+        .limit(limit)
+        .offset(after)
+    )
+    return [Unreached(*row) for row in rows]
+
+
+def idle_since(session: Session, dispatch_id: int) -> datetime | None:
+    """Return since when mail of a dispatch is due (or it waits to be expanded) and nobody has it in hand, or None."""
+    dispatch = session.get_one(Dispatch, dispatch_id)
+    at = now(session)
+    if dispatch.state is DispatchState.EXPANDING:
+        return dispatch.created_at
+    if dispatch.state is not DispatchState.SENDING:
+        return None
+    held = select(Claim.id).where(Claim.dispatch_id == dispatch_id, Claim.closed.is_(False), Claim.lease_until > at)
+    if session.scalar(held.limit(1)) is not None:
+        return None
+    lately = select(func.max(Claim.claimed_at)).where(Claim.dispatch_id == dispatch_id).scalar_subquery()
+    its_due = (Delivery.dispatch_id == dispatch_id, DUE, Delivery.due_at <= at)
+    due, claimed = session.execute(select(func.min(Delivery.due_at), lately).where(*its_due)).one()
+    return max(filter(None, (due, claimed))) if due else None
 
 
 def in_hand(session: Session, queue: str, now: datetime) -> bool:

@@ -63,8 +63,10 @@ def save(
     """Change a draft from the revision that was read. Raise Stale, NotADraft or SlugTaken; then nothing changed."""
     release, version = read(session, newsroom.id, release_id, lock=True)
     if release.state is not ReleaseState.DRAFT:
+        session.expunge_all()  # a rollback would empty what the error tells
         raise NotADraft(release)
     if release.revision != revision:
+        session.expunge_all()
         raise Stale(release, version)
     if content.slug and content.slug != release.slug:
         if releases.by_slug(session, newsroom.id, content.slug) is not None:
@@ -125,6 +127,7 @@ def publish(
     if release.state is ReleaseState.SCHEDULED and at is not None and at == release.publish_at:
         return Publication(release, None, made=False)
     if revision is not None and release.revision != revision:
+        session.expunge_all()
         raise Stale(release, version)
     if not (version.lead or version.body):
         raise PublishError("the release has neither lead nor body", "empty")

@@ -66,6 +66,12 @@ def enter_test(session: Session, staff_id: int, version_id: int, now: datetime) 
     return True
 
 
+def tests_of(session: Session, staff_id: int, version_id: int, limit: int = 3) -> list[Delivery]:
+    """Return somebody's latest test mails of a version, newest first."""
+    its = (Delivery.staff_id == staff_id, Delivery.version_id == version_id)
+    return list(session.scalars(select(Delivery).where(*its).order_by(Delivery.id.desc()).limit(limit)))
+
+
 def newsroom_lock(newsroom_id: int) -> str:
     """Return the key that those who confirm share, and expanding waits for."""
     return f"followers of {newsroom_id}"
@@ -236,6 +242,11 @@ def close(session: Session, claim_id: int) -> None:
     touched(session, let_go(Delivery.claim_id == claim_id))
     doubtful = exists().where(Delivery.claim_id == claim_id, Delivery.state == S.CLAIMED)
     touched(session, update(Claim).where(Claim.id == claim_id, Claim.closed.is_(False), ~doubtful).values(closed=True))
+
+
+def state_of(session: Session, dispatch_id: int) -> DispatchState:
+    """Return a dispatch's state now."""
+    return session.scalars(select(Dispatch.state).where(Dispatch.id == dispatch_id)).one()
 
 
 def may_ring(session: Session, dispatch_id: int, now: datetime) -> bool:

@@ -6,6 +6,7 @@ import ipaddress
 import math
 import time
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import limits
@@ -24,6 +25,25 @@ PATIENCE = 1.0
 REST = 30.0
 """Seconds before an absent Redis is asked again, so that only one visitor in that time waits for it."""
 
+LOGINS_OF_NETWORK, LOGINS_THERE, LOGINS_OF_ONE = 60, 10, 100
+"""Tries to log in an hour: from one network; from there as one person; as one person from anywhere."""
+
+TESTS = 30
+"""Test mails an hour to one of the staff."""
+
+WRONG_KEYS = 60
+"""Requests an hour from one network with keys that open nothing."""
+
+
+class Allowance(NamedTuple):
+    """A limit, what is left of it, the seconds until it is whole again, and those to wait now (0: go on)."""
+
+    limit: int
+    remaining: int
+    reset: int
+    wait: int
+
+
 _memory = SlidingWindowCounterRateLimiter(MemoryStorage())
 _resting: dict[str, float] = {}
 
@@ -31,6 +51,32 @@ _resting: dict[str, float] = {}
 def visitor(client: str) -> int:
     """Count a request by a client's network; return the seconds to wait where it overdoes it, else 0."""
     return _count(settings.current().visitor_limit, "visitor", _network_key(client))
+
+
+def login(client: str, address: str) -> int:
+    """Count a try to log in; return the seconds to wait where there are too many from there or for that one, else 0."""
+    network_key, whose = _network_key(client), _key(address.strip().casefold())
+    waits = (
+        _count(LOGINS_OF_NETWORK, "login", network_key),
+        _count(LOGINS_THERE, "login", network_key, whose),
+        _count(LOGINS_OF_ONE, "login-of", whose),
+    )
+    return max(waits)
+
+
+def test_mail(staff_id: int) -> int:
+    """Count a test mail to one of the staff; return the seconds to wait where there are too many, else 0."""
+    return _count(TESTS, "test", str(staff_id))
+
+
+def api_key(key_id: int) -> Allowance:
+    """Count a request by a program's key."""
+    return _allow(limits.RateLimitItemPerMinute(settings.current().api_limit), "key", str(key_id))
+
+
+def wrong_key(client: str) -> int:
+    """Count a request with a key that opens nothing; return the seconds to wait where there are too many, else 0."""
+    return _count(WRONG_KEYS, "wrong-key", _network_key(client))
 
 
 def newsroom(slug: str) -> int:
@@ -52,13 +98,20 @@ def network(client: str) -> str:
 
 
 def _network_key(client: str) -> str:
-    # A keyed hash: not even the network stands in Redis.
+    return _key(network(client))
+
+
+def _key(text: str) -> str:
+    """Return a keyed hash: not even the network stands in Redis, and no address."""
     key = settings.current().secret_keys[0].encode()
-    return hmac.new(key, network(client).encode(), hashlib.sha256).hexdigest()[:32]
+    return hmac.new(key, text.encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:32]
 
 
 def _count(amount: int, *names: str) -> int:
-    item = limits.RateLimitItemPerHour(amount)
+    return _allow(limits.RateLimitItemPerHour(amount), *names).wait
+
+
+def _allow(item: limits.RateLimitItem, *names: str) -> Allowance:
     url = storage_url(settings.current().limits_store)
     if url and _resting.get(url, 0) <= time.monotonic():
         try:
@@ -68,11 +121,11 @@ def _count(amount: int, *names: str) -> int:
     return _hit(_memory, item, names)
 
 
-def _hit(limiter: SlidingWindowCounterRateLimiter, item: limits.RateLimitItem, names: tuple[str, ...]) -> int:
-    if limiter.hit(item, *names):
-        return 0
-    left = limiter.get_window_stats(item, *names).reset_time - time.time()
-    return max(1, math.ceil(left))
+def _hit(limiter: SlidingWindowCounterRateLimiter, item: limits.RateLimitItem, names: tuple[str, ...]) -> Allowance:
+    allowed = limiter.hit(item, *names)
+    window = limiter.get_window_stats(item, *names)
+    left = max(1, math.ceil(window.reset_time - time.time()))
+    return Allowance(item.amount, max(0, window.remaining), left, 0 if allowed else left)
 
 
 @lru_cache(maxsize=4)

@@ -68,6 +68,7 @@ class NewsroomFile(Fields):
     accent: Annotated[str, StringConstraints(pattern=r"^(#[0-9a-fA-F]{6})?$")] = ""
     sender: SenderFields | None = None
     bounce_address: SenderEmail = ""
+    follow_text: Annotated[Line, StringConstraints(max_length=500)] = ""
     privacy: PrivacyFields = PrivacyFields()
     contacts: Annotated[list[ContactFields], Field(max_length=50, default_factory=list)]
 
@@ -95,6 +96,7 @@ def load(session: Session, file: NewsroomFile, now: datetime) -> Newsroom:
         "website",
         "accent",
         "bounce_address",
+        "follow_text",
     ):
         setattr(newsroom, field, getattr(file, field))
     newsroom.sender_name = file.sender.name if file.sender else ""

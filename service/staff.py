@@ -185,6 +185,12 @@ def members(session: Session, newsroom_id: int | None = None) -> list[Membership
     return list(session.scalars(loaded.order_by(Newsroom.slug, Staff.address)))
 
 
+def set_role(session: Session, staff_id: int, newsroom_id: int, role: Role) -> None:
+    """Change what a member of a newsroom may do there."""
+    its = (Membership.staff_id == staff_id, Membership.newsroom_id == newsroom_id)
+    session.execute(update(Membership).where(*its).values(role=role))
+
+
 def remove(session: Session, staff_id: int, newsroom_id: int) -> bool:
     """Take somebody's role in a newsroom away; False where they had none. It counts from their next click."""
     gone = delete(Membership).where(Membership.staff_id == staff_id, Membership.newsroom_id == newsroom_id)

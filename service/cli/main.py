@@ -8,7 +8,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 from service import database, logs, settings
-from service.cli import demo, dispatches, newsroom, release, subscribers, up
+from service.cli import demo, dispatches, newsroom, release, staff, subscribers, up
 from service.files import FileError
 from service.moments import BadMoment
 from service.releases import PublishError
@@ -28,6 +28,7 @@ app.add_typer(newsroom.app, name="newsroom")
 app.add_typer(release.app, name="release")
 app.add_typer(dispatches.app, name="dispatch")
 app.add_typer(subscribers.app, name="subscribers")
+app.add_typer(staff.app, name="staff")
 
 
 @app.command()

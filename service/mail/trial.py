@@ -27,14 +27,14 @@ def test_mail(
 ) -> Compiled:
     """Return the mail of a release that is not published yet, its subject marked, its leave link inert."""
     mark = i18n.translate(version.language, "Test")
-    made = release.compile_release(newsroom, _as_published(about, now), version, mark=f"[{mark}] ")
+    made = release.compile_release(newsroom, as_published(about, now), version, mark=f"[{mark}] ")
     content = release.join(made.content, address=address, public_id=public_id, leave_token=TEST_LEAVE_TOKEN)
     return Compiled(made.sender, content, made.shortened)
 
 
 def preview(newsroom: Newsroom, about: Release, version: Version, now: datetime, *, address: str) -> Opened:
     """Return the very mail that followers would get now, opened; raise ValueError where none can be made."""
-    made = release.compile_release(newsroom, _as_published(about, now), version)
+    made = release.compile_release(newsroom, as_published(about, now), version)
     content = release.join(made.content, address=address, public_id="preview", leave_token=TEST_LEAVE_TOKEN)
     parsed = message_from_bytes(content, policy=policy.default)
     text, html = (parsed.get_body((kind,)) for kind in ("plain", "html"))
@@ -53,5 +53,8 @@ def sender(newsroom: Newsroom) -> tuple[str, str]:
     return message.sender(newsroom)
 
 
-def _as_published(about: Release, now: datetime) -> Release:
-    return Release(slug=about.slug, kind=about.kind, published_at=about.published_at or about.publish_at or now)
+def as_published(about: Release, now: datetime) -> Release:
+    """Return a release as readers would see it now, or when its time comes; not a row of the database."""
+    return Release(
+        id=about.id, slug=about.slug, kind=about.kind, published_at=about.published_at or about.publish_at or now
+    )

@@ -9,13 +9,14 @@ from service.subscriptions import ConsentShown
 
 
 def sentence(newsroom: Newsroom, language: str) -> str:
-    """Return the sentence on what the address is used for, as shown and as recorded."""
-    return translate(
+    """Return what is said about following and the address, as shown and as recorded: the newsroom's own text first."""
+    ours = translate(
         language,
         "Only your address is needed. %(newsroom)s uses it to mail you its press releases and for nothing "
         "else, and you can leave at any time with one click.",
         newsroom=newsroom.name,
     )
+    return f"{newsroom.follow_text} {ours}" if newsroom.follow_text else ours
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ log = structlog.get_logger()
 REASONS = {404: "not_found", 405: "method", 413: "large", 500: "broken", 503: "away"}
 SLUG = re.compile(r"[a-z0-9-]{1,120}")
 AWHILE = {"Retry-After": "60"}
-TOKEN_PATHS = ("/confirm/", "/unsubscribe/")
+TOKEN_PATHS = ("/confirm/", "/unsubscribe/", "/desk/password/")
 
 
 class Refusal(HTTPException):
@@ -42,7 +42,13 @@ def show(request: Request, status: int, reason: str = "", headers: dict[str, str
     sent = {"Cache-Control": "no-store", **secret, **(headers or {})}
     wait = int(sent.get("Retry-After", "0"))
     saving = request.method == "POST"
-    return page(request, "error.html", status, sent, reason=reason, wait=-(-wait // 60), saving=saving)
+    template = "desk/error.html" if at_the_desk(request) else "error.html"
+    return page(request, template, status, sent, reason=reason, wait=-(-wait // 60), saving=saving)
+
+
+def at_the_desk(request: Request) -> bool:
+    """Tell whether a request is about the staff's part of the site."""
+    return request.url.path == "/desk" or request.url.path.startswith("/desk/")
 
 
 def _refused(request: Request, error: Exception) -> Response:
@@ -55,7 +61,8 @@ def _refused(request: Request, error: Exception) -> Response:
 
 
 def _find_voice(request: Request) -> None:
-    slug = request.url.path.split("/")[1]
+    parts = request.url.path.split("/")
+    slug = parts[2] if at_the_desk(request) and len(parts) > 2 else parts[1]
     if getattr(request.state, "language", "") or not SLUG.fullmatch(slug) or slug in newsrooms.RESERVED:
         return
     try:

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from service import database, newsrooms, releases
 from service.mail import prose
-from service.models import Newsroom
+from service.models import Newsroom, Release, Version
 from service.states import ReleaseState
 from service.web import look
 from service.web.assets import FOR_EVER
@@ -93,17 +93,30 @@ def release(request: Request, slug: str, name: str) -> HTMLResponse:
         speak(request, newsroom, found.version.language)
         if found.release.state is ReleaseState.WITHDRAWN:
             raise Refusal(410, "withdrawn")
-        beside = releases.latest(session, newsroom.id, BESIDE + 1)
-        return page(
-            request,
-            "release.html",
-            release=found.release,
-            version=found.version,
-            body=prose.to_html(found.version.body),
-            people=people(found.version.contacts or newsroom.contacts),
-            latest=[one for one in beside if one.release.id != found.release.id][:BESIDE],
-            box=FollowBox(newsroom, found.version.language, f"/{slug}/releases/{name}"),
-        )
+        return release_page(request, session, newsroom, found.release, found.version)
+
+
+def release_page(
+    request: Request,
+    session: Session,
+    newsroom: Newsroom,
+    release: Release,
+    version: Version,
+    headers: dict[str, str] | None = None,
+) -> HTMLResponse:
+    """Return the page of a release as it is, or (at the desk) as it would be."""
+    beside = releases.latest(session, newsroom.id, BESIDE + 1)
+    return page(
+        request,
+        "release.html",
+        headers=headers,
+        release=release,
+        version=version,
+        body=prose.to_html(version.body),
+        people=people(version.contacts or newsroom.contacts),
+        latest=[one for one in beside if one.release.id != release.id][:BESIDE],
+        box=FollowBox(newsroom, version.language, f"/{newsroom.slug}/releases/{release.slug}"),
+    )
 
 
 @router.get("/{slug}/privacy")

@@ -2,6 +2,7 @@
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 from babel.messages.extract import extract_from_file
@@ -13,6 +14,8 @@ from structlog.testing import capture_logs
 from service import database, settings
 from service.web import create_app, door
 from service.web.__main__ import main
+from service.web.desk.problems import FOUND, OTHER, SAID
+from service.web.desk.sending import MOMENTS, REFUSALS
 
 from .conftest import Follower, configure, rows
 
@@ -83,7 +86,7 @@ def test_method_that_is_not_there(site: TestClient) -> None:
         ("/nowhere", "fi", "Sivua ei löydy"),
         ("/nowhere/at/all", "sv-FI", "Sidan finns inte"),
         ("/nowhere", "", "The page does not exist"),
-        ("/desk", "xx", "The page does not exist"),
+        ("/login", "xx", "The page does not exist"),
         ("/norrvik%00", "en", "The page does not exist"),
         ("/docs", "en", "The page does not exist"),
         ("/openapi.json", "en", "The page does not exist"),
@@ -202,6 +205,32 @@ def used() -> set[str | tuple[str, ...]]:
         said = extract_from_file("python", path, keywords={"translate": (2,), "translate_count": (2, 3)})
         found |= {message for _, message, _, _ in said}
     return found
+
+
+def said_at_the_desk() -> set[str | tuple[str, ...]]:
+    """Return what the desk says: in its templates, in its code, and in the tables that its code looks up."""
+    found: set[str | tuple[str, ...]] = {*MOMENTS.values(), *REFUSALS.values(), *SAID.values(), *FOUND.values(), OTHER}
+    for path in sorted((settings.ROOT / "templates/desk").glob("*.html")):
+        found |= {message for _, message, _, _ in extract_from_file("jinja2.ext:babel_extract", path)}
+    for path in sorted((CODE / "service/web/desk").glob("*.py")):
+        said = extract_from_file("python", path, keywords={"translate": (2,), "say": (2,)})
+        found |= {message for _, message, _, _ in said}
+    return found | {"Another release already has this address. Choose another, or leave the field empty for a new one."}
+
+
+@pytest.mark.parametrize("language", ["sv", "fi"])
+def test_the_desk_has_all_its_words(language: str) -> None:
+    catalogue: dict[Any, Any] = {}
+    for name in ("pages", "desk"):
+        with (CODE / f"service/locale/{language}/{name}.po").open("rb") as file:
+            catalogue |= {message.id: message for message in read_po(file, locale=language) if message.id}
+    with (CODE / f"service/locale/{language}/desk.po").open("rb") as file:
+        own = {message.id for message in read_po(file, locale=language) if message.id}
+    wanted = said_at_the_desk()
+    assert wanted - set(catalogue) == set()
+    assert own - wanted == set()
+    for message in catalogue.values():
+        assert all(message.string if isinstance(message.string, (list, tuple)) else [message.string]), message.id
 
 
 @pytest.mark.parametrize("language", ["sv", "fi"])

@@ -2,11 +2,11 @@
 
 from fastapi import APIRouter, FastAPI
 
-from service.web.desk import account, books, drafting, home, login, people, preview, room, sending
+from service.web.desk import account, books, drafting, home, login, password, people, preview, room, sending
 
 # A path belongs to the first that takes it: the desk's own names go before the newsrooms'.
 routers: list[APIRouter] = [
-    part.router for part in (login, account, home, people, drafting, preview, sending, books, room)
+    part.router for part in (login, password, account, home, people, drafting, preview, sending, books, room)
 ]
 
 

@@ -11,13 +11,36 @@ SAID = {
     "string_too_short": "Fill in this field.",
     "string_too_long": "This is too long. At most %(max_length)s characters fit.",
     "too_long": "There are too many. At most %(max_length)s fit.",
+    "literal_error": "Choose one of those offered.",
+    "string_pattern_mismatch": "Write the colour like #1f5f4a.",
 }
-"""What pydantic finds, as we say it; our own findings are sentences already."""
+"""What pydantic finds, by its type, as we say it."""
+
+FOUND = {
+    "one line": "Write it on one line.",
+    "control characters": "There are hidden characters in it. Type it by hand instead of pasting it.",
+    "not an email address": "The address does not look right. Write it like name@example.org.",
+    "must be without": ("An address that mail comes from must be without å, ä, ö and the like before the @ sign."),
+    "web address": "Write a web address that begins with https://.",
+    "single hyphens": "Use a–z, 0–9 and single hyphens.",
+    "not a time zone": "That is not a time zone. Write it like Europe/Stockholm.",
+    "must be one of": "Choose one of those offered.",
+}
+"""What our own validators find, by words of theirs."""
+
+OTHER = "This cannot be used as it is."
 
 
-def of(error: ValidationError, language: str) -> dict[str, str]:
+class Problems(dict[str, str]):
+    """A sentence for each field that is wrong; a field that is not has an empty one."""
+
+    def __missing__(self, field: str) -> str:
+        return ""
+
+
+def of(error: ValidationError, language: str) -> Problems:
     """Return a sentence for each field that is wrong: the first thing wrong with it."""
-    found: dict[str, str] = {}
+    found = Problems()
     for one in error.errors():
         field = ".".join(str(part) for part in one["loc"]) or "form"
         found.setdefault(field, _say(dict(one), language))
@@ -25,5 +48,6 @@ def of(error: ValidationError, language: str) -> dict[str, str]:
 
 
 def _say(one: dict[str, Any], language: str) -> str:
-    message = SAID.get(one["type"], str(one["msg"]).removeprefix("Value error, "))
+    own = (said for words, said in FOUND.items() if words in str(one["msg"]))
+    message = SAID.get(one["type"]) or next(own, OTHER)
     return translate(language, message, **one.get("ctx", {}))

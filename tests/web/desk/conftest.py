@@ -10,7 +10,6 @@ from fastapi.testclient import TestClient
 from service import address, database, newsrooms, staff
 from service.states import Role
 from service.web import create_app
-from tests.web.conftest import *  # noqa: F403 - the fixtures of the site
 
 PASSWORD = "a password of the tests"
 

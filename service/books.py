@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import and_, exists, func, select
 from sqlalchemy.orm import Session, joinedload
 
+from service import relay
 from service.database import now
 from service.models import DUE, Claim, Delivery, Dispatch, Release, Subscription, Version
 from service.states import DeliveryState, DispatchState
@@ -178,6 +179,13 @@ def due_dispatches(session: Session, now: datetime) -> list[int]:
     """Return the dispatches with mail due."""
     due = exists().where(and_(Delivery.dispatch_id == Dispatch.id, DUE, Delivery.due_at <= now))
     return list(session.scalars(select(Dispatch.id).where(Dispatch.state == DispatchState.SENDING, due)))
+
+
+def due_now(session: Session, dispatch_id: int, now: datetime) -> bool:
+    """Tell whether a dispatch that is being sent has mail due, and a relay to take it."""
+    due = select(Delivery.id).where(Delivery.dispatch_id == dispatch_id, DUE, Delivery.due_at <= now)
+    sending = exists().where(Dispatch.id == dispatch_id, Dispatch.state == DispatchState.SENDING)
+    return relay.state(session) is None and session.scalar(due.where(sending).limit(1)) is not None
 
 
 def due_confirmations(session: Session, now: datetime) -> bool:

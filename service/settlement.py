@@ -156,7 +156,8 @@ def settle(session: Session, now: datetime) -> int:
 
 def decide_held(session: Session, dispatch_id: int, now: datetime, *, resend: bool) -> int:
     """Decide on the uncertain mails that UNCERTAIN=hold keeps: send them again, or leave them uncertain."""
-    held = update(Delivery).where(Delivery.dispatch_id == dispatch_id, Delivery.held.is_(True))
+    over = exists().where(Dispatch.id == dispatch_id, Dispatch.state == DispatchState.CANCELLED)
+    held = update(Delivery).where(Delivery.dispatch_id == dispatch_id, Delivery.held.is_(True), ~over)
     again = {"state": S.DEFERRED, "due_at": now, "settled_at": None} if resend else {}
     decided = touched(session, held.values(held=False, **again))
     finish(session, dispatch_id, now)
@@ -169,7 +170,7 @@ def skip(now: datetime) -> Update:
 
 
 def cancel(session: Session, dispatch_id: int, now: datetime) -> bool:
-    """Stop a dispatch for good: what waits is skipped; False where it had ended."""
+    """Stop a dispatch for good: what waits is skipped, what is in doubt stays so; False where it had ended."""
     running = Dispatch.state.not_in((DispatchState.FINISHED, DispatchState.CANCELLED))
     ended = update(Dispatch).where(Dispatch.id == dispatch_id, running)
     ended = ended.values(
@@ -177,8 +178,20 @@ def cancel(session: Session, dispatch_id: int, now: datetime) -> bool:
     )
     if touched(session, ended) == 0:
         return False
-    touched(session, skip(now).where(Delivery.dispatch_id == dispatch_id, DUE))
+    _nothing_more(session, Delivery.dispatch_id == dispatch_id, now)
     return True
+
+
+def _nothing_more(session: Session, theirs: ColumnElement[bool], now: datetime) -> None:
+    """Skip what waits of cancelled dispatches, and hold nothing for a decision any more.
+
+    Rows that a worker is just claiming are left to hand_over, or to the next sweep: to wait for them would be a
+    deadlock with a worker that records one mail and begins another.
+    """
+    waiting = select(Delivery.id).where(theirs, DUE).order_by(Delivery.id).with_for_update(skip_locked=True)
+    touched(session, skip(now).where(Delivery.id.in_(waiting), DUE))
+    held = update(Delivery).where(theirs, Delivery.state == S.UNCERTAIN, Delivery.held.is_(True))
+    touched(session, held.values(held=False))
 
 
 def pause(session: Session, dispatch_id: int) -> bool:
@@ -189,13 +202,16 @@ def pause(session: Session, dispatch_id: int) -> bool:
 
 
 def resume(session: Session, dispatch_id: int, now: datetime) -> bool:
-    """Let a paused dispatch go on where it was; False where it was not paused. Ring afterwards."""
+    """Let a paused dispatch go on where it was; False where it was not paused. Ring afterwards (`bells.ring_again`).
+
+    A bell that is still on its way stays counted: a second one would go round for as long as the first.
+    """
     on = case(
         (Dispatch.recipients.is_(None), literal(DispatchState.EXPANDING, Dispatch.state.type)),
         else_=literal(DispatchState.SENDING, Dispatch.state.type),
     )
     paused = update(Dispatch).where(Dispatch.id == dispatch_id, Dispatch.state == DispatchState.PAUSED)
-    if touched(session, paused.values(state=on, rung_at=None)) == 0:
+    if touched(session, paused.values(state=on)) == 0:
         return False
     finish(session, dispatch_id, now)
     return True
@@ -204,7 +220,7 @@ def resume(session: Session, dispatch_id: int, now: datetime) -> bool:
 def skip_cancelled(session: Session, now: datetime) -> None:
     """Skip what came back to a dispatch after it was cancelled: claims let go of, transient refusals."""
     cancelled = select(Dispatch.id).where(Dispatch.state == DispatchState.CANCELLED)
-    touched(session, skip(now).where(DUE, Delivery.dispatch_id.in_(cancelled)))
+    _nothing_more(session, Delivery.dispatch_id.in_(cancelled), now)
 
 
 def finish(session: Session, dispatch_id: int, now: datetime) -> bool:

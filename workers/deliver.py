@@ -1,8 +1,7 @@
 """The tasks that send what is due, a round at a time."""
 
-from service import broker, delivering
+from service import bells, broker, delivering
 from workers.app import app
-from workers.bell import quiet, ring_for
 from workers.quiet import quietly
 
 
@@ -10,10 +9,7 @@ from workers.quiet import quietly
 def deliver(dispatch_id: int) -> None:
     """Send a dispatch's mail for one round, and ring for the next where more is due."""
     with quietly(broker.DELIVER):
-        again = delivering.deliver(dispatch_id).again
-        quiet(dispatch_id)
-        if again:
-            ring_for(dispatch_id)
+        bells.heard(dispatch_id, again=delivering.deliver(dispatch_id).again)
 
 
 @app.task(name=broker.CONFIRM)  # type: ignore[untyped-decorator]

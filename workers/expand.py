@@ -1,8 +1,8 @@
 """The task that enters a dispatch's mails."""
 
 from service import broker, database, ledger
+from service.bells import ring_for
 from workers.app import app
-from workers.bell import ring_for
 from workers.quiet import quietly
 
 

@@ -4,9 +4,9 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from service import books, broker, database, keys, releases, settlement, staff, subscriptions
+from service.bells import ring_for
 from service.states import DispatchState
 from workers.app import app
-from workers.bell import ring_for
 from workers.quiet import quietly
 
 log = structlog.get_logger()

@@ -1,14 +1,18 @@
 """`utskick dispatch`: the books."""
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated
 
 import typer
+from sqlalchemy.orm import Session
 
-from service import books, database, relay, settlement
+from service import audit, bells, books, database, relay, settlement
 from service.books import Books
 from service.cli import show
 from service.i18n import full_moment
 from service.models import Relay
+from service.states import DispatchState
 
 app = typer.Typer(no_args_is_help=True, help="Mailings and their books.")
 
@@ -67,11 +71,65 @@ def decide(
     with database.transaction() as session:
         if books.of(session, number) is None:
             raise _unknown(number)
-        decided = settlement.decide_held(session, number, database.now(session), resend=resend)
+        now = database.now(session)
+        decided = settlement.decide_held(session, number, now, resend=resend)
+        if decided:
+            audit.note(session, audit.COMMAND_LINE, "dispatch.decide", now, dispatch=number, resend=resend)
     if not decided:
         typer.echo("Nothing is held.")
         return
     typer.echo(f"{decided} held: {'to be sent again' if resend else 'left as uncertain'}.")
+
+
+@app.command()
+def pause(number: Number) -> None:
+    """Hold a mailing: no further mail is begun until it is resumed."""
+    done, found = _control(number, "dispatch.pause", lambda session, _: settlement.pause(session, number))
+    if not done and found.dispatch.state is not DispatchState.PAUSED:
+        raise _ended(found)
+    typer.echo(f"Dispatch {number} is {'paused' if done else 'already paused'}.")
+
+
+@app.command()
+def resume(number: Number) -> None:
+    """Let a paused mailing go on where it was."""
+    done, found = _control(number, "dispatch.resume", lambda session, now: settlement.resume(session, number, now))
+    if done:
+        bells.ring_again(number)
+    if not done and found.dispatch.state not in (DispatchState.EXPANDING, DispatchState.SENDING):
+        raise _ended(found)
+    typer.echo(f"Dispatch {number} {'goes on' if done else 'was not paused'}.")
+
+
+@app.command()
+def cancel(number: Number) -> None:
+    """Stop a mailing for good: what waits is skipped. It cannot be resumed."""
+    done, found = _control(number, "dispatch.cancel", lambda session, now: settlement.cancel(session, number, now))
+    if not done and found.dispatch.state is not DispatchState.CANCELLED:
+        raise _ended(found)
+    got = f"{found.accepted:,} have got it"
+    typer.echo(f"Dispatch {number} is {'stopped' if done else 'already stopped'}; {got}.")
+
+
+def _control(number: int, act: str, change: Callable[[Session, datetime], bool]) -> tuple[bool, Books]:
+    """Change a dispatch's state, with its audit row; return whether this call did it, and the books after it."""
+    database.check_schema()
+    with database.transaction() as session:
+        if books.of(session, number) is None:
+            raise _unknown(number)
+        now = database.now(session)
+        done = change(session, now)
+        found = books.of(session, number)
+        assert found is not None  # noqa: S101 - it was there a moment ago
+        if done:
+            headline, room = books.headline(session, number), found.dispatch.release.newsroom_id
+            audit.note(session, audit.COMMAND_LINE, act, now, room, headline, dispatch=number)
+    return done, found
+
+
+def _ended(found: Books) -> typer.Exit:
+    typer.echo(f"utskick: dispatch {found.dispatch.id} has ended: it is {found.dispatch.state.value}", err=True)
+    return typer.Exit(1)
 
 
 def _unknown(number: int) -> typer.Exit:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from service import database, files, newsrooms, settings
+from service import audit, database, files, newsrooms, settings
 from service.cli import show
 from service.models import Newsroom
 
@@ -19,7 +19,9 @@ def load(path: Annotated[Path, typer.Argument(metavar="FILE.yaml", help="The new
     file = newsrooms.parse_file(files.read(path), path.name)
     with database.transaction() as session:
         made = newsrooms.get(session, file.slug) is None
-        newsrooms.load(session, file, database.now(session))
+        now = database.now(session)
+        loaded = newsrooms.load(session, file, now)
+        audit.note(session, audit.COMMAND_LINE, "newsroom.save", now, loaded.id, loaded.name)
     config = settings.current()
     typer.echo(f"{'Made' if made else 'Updated'} {file.slug} ({file.name}): {config.site}/{file.slug}")
     if not file.address:

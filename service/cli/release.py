@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy.orm import Session
 
-from service import broker, database, files, moments, newsrooms, release_file, releases, settings
+from service import audit, broker, database, files, moments, newsrooms, release_file, releases, settings
 from service.cli import newsroom as newsroom_cli
 from service.cli import show, waiting
 from service.i18n import full_moment
@@ -54,7 +54,11 @@ def _publish(slug: str, file: ReleaseFile, at: str, *, mailed: bool) -> tuple[Pu
         room = newsroom_cli.wanted(newsrooms.get(session, slug), slug)
         date = _old_date(file, room, now, mailed=mailed)
         when = _when(at, session, room, file, now)
-        return releases.publish(session, room, file, now, at=when, date=date, mailed=mailed), room
+        done = releases.publish(session, room, file, now, at=when, date=date, mailed=mailed)
+        if done.made:
+            act = "release.schedule" if when else "release.publish"
+            audit.note(session, audit.COMMAND_LINE, act, now, room.id, file.headline, release=done.release.id)
+        return done, room
 
 
 def _when(at: str, session: Session, room: Newsroom, file: ReleaseFile, now: datetime) -> datetime | None:
@@ -154,5 +158,8 @@ def withdraw(name: Annotated[str, typer.Argument(metavar="NEWSROOM/SLUG")]) -> N
         if release is None:
             typer.echo(f"utskick: there is no release {name}; `utskick release list` shows them", err=True)
             raise typer.Exit(1)
-        done = releases.withdraw(session, release, database.now(session))
+        headline, now = releases.current(session, release).headline, database.now(session)
+        done = releases.withdraw(session, release, now)
+        if done:
+            audit.note(session, audit.COMMAND_LINE, "release.withdraw", now, room.id, headline)
     typer.echo(f"{name} is {'withdrawn' if done else 'already withdrawn'}.")

@@ -47,7 +47,7 @@ def _follow(bar: Progress, dispatch_id: int) -> tuple[Books, Relay | None]:
             bar.update(task, total=found.recipients, completed=_done(found), description="Mailed")
             return found, away
         idle = 0 if in_hand else idle + 1
-        trouble = _trouble(away, idle)
+        trouble = _trouble(found, away, idle)
         if trouble and trouble != said:
             bar.console.print(trouble, markup=False)
         said = trouble
@@ -80,7 +80,9 @@ def _through(found: Books) -> bool:
     return found.recipients is not None and found.pending == found.deferred
 
 
-def _trouble(away: Relay | None, idle: int) -> str:
+def _trouble(found: Books, away: Relay | None, idle: int) -> str:
+    if found.dispatch.state is DispatchState.PAUSED:
+        return f"It is paused; `utskick dispatch resume {found.dispatch.id}` lets it go on."
     if away is not None:
         return f"The relay is unreachable: {away.last_words}. Waiting for it; Ctrl-C stops the waiting only."
     if idle > IDLE:

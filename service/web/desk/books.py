@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from sqlalchemy.orm import Session
 
-from service import audit, books, broker, database, ledger, relay, releases, replies, settlement
+from service import audit, bells, books, database, relay, releases, replies, settlement
 from service.address import veiled
 from service.books import Books
 from service.models import Relay, Version
@@ -126,20 +126,8 @@ def resume(desk: Publisher, number: str) -> Response:
         if done:
             _note(session, desk, "dispatch.resume", found.id)
     if done:
-        ring_again(found.id)
+        bells.ring_again(found.id)
     return go(place(desk, found.id), "resumed" if done or found.state in UNDER_WAY else "ended-already")
-
-
-def ring_again(dispatch_id: int) -> None:
-    """Ring for a mailing that goes on; where the broker is away the sweep does."""
-    with database.transaction() as session:
-        state = ledger.state_of(session, dispatch_id)
-        mine = state is DispatchState.SENDING and ledger.may_ring(session, dispatch_id, database.now(session))
-    if state is DispatchState.EXPANDING:
-        broker.ring(broker.EXPAND, dispatch_id)
-    elif mine and not broker.ring(broker.DELIVER, dispatch_id):
-        with database.transaction() as session:
-            ledger.no_bell(session, dispatch_id)
 
 
 @router.get(ONE + "/stop")
@@ -173,7 +161,7 @@ def decide(desk: Publisher, number: str, form: Sent) -> Response:
         now = database.now(session)
         if settlement.decide_held(session, found.id, now, resend=resend):
             _note(session, desk, "dispatch.decide", found.id, resend=resend)
-    ring_again(found.id)
+    bells.ring_again(found.id)
     return go(place(desk, found.id), "decided")
 
 

@@ -49,5 +49,8 @@ def of(error: ValidationError, language: str) -> Problems:
 
 def _say(one: dict[str, Any], language: str) -> str:
     own = (said for words, said in FOUND.items() if words in str(one["msg"]))
-    message = SAID.get(one["type"]) or next(own, OTHER)
+    kind = one["type"]
+    if kind in ("too_long", "too_short") and one["ctx"].get("field_type") != "List":
+        kind = f"string_{kind}"  # a text whose length is looked at after it was cleaned
+    message = SAID.get(kind) or next(own, OTHER)
     return translate(language, message, **one.get("ctx", {}))

@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Arguments for pytest: make test ARGS="-k follow"
 ARGS ?=
+# Two tests at a time, those of a file in one process; make test WORKERS= runs them one after another
+WORKERS ?= -n 2 --dist loadscope
 # Arguments for the lock: make lock UPGRADE=--upgrade moves every pin, not only those that have to
 UPGRADE ?=
 LOCK := $(VENV)/lock/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
@@ -23,7 +25,7 @@ run: $(VENV)/installed ## install what is locked, then run the demo; Ctrl-C stop
 
 test: $(VENV)/tested ## all tests; what needs a server that is not here is skipped, and says so
 	@$(BIN)/python -m compileall -q service workers  # the tests start many processes
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(WORKERS) $(ARGS)
 
 check: $(VENV)/tested ## style, types, layers, and models against migrations
 	$(BIN)/ruff check .

@@ -100,7 +100,7 @@ class Visitor:
     def close(self) -> None:
         """Close the window; nothing may have been amiss."""
         self.context.close()
-        assert self.complaints == []
+        assert self.complaints == [], self.complaints
 
 
 class Scanner:

@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session, joinedload
 
 from service import relay
 from service.database import now
-from service.models import DUE, Claim, Delivery, Dispatch, Release, Subscription, Version
-from service.states import DeliveryState, DispatchState
+from service.models import DUE, Audit, Claim, Delivery, Dispatch, Release, Subscription, Version
+from service.states import DeliveryState, DispatchState, SubscriptionState
 
 S = DeliveryState
 
@@ -89,25 +89,28 @@ def latest(session: Session, limit: int = 50) -> list[Books]:
 
 @dataclass(frozen=True)
 class Line:
-    """A mailing in one line: its number, its state, how many were entered (None: not yet) and how many got it."""
+    """A mailing in one line: its number, its state, how many were entered (None: not yet) and what became of them."""
 
     dispatch: int
     state: DispatchState
     recipients: int | None
     accepted: int
+    refused: int
+    pending: int
 
 
 def of_releases(session: Session, release_ids: list[int]) -> dict[int, Line]:
     """Return the latest mailing of each release that has one, in one line."""
-    accepted = func.count(Delivery.id).filter(Delivery.state == S.ACCEPTED)
+    each = ((S.ACCEPTED,), (S.REFUSED,), (S.QUEUED, S.CLAIMED, S.DEFERRED))
+    accepted, refused, pending = (func.count(Delivery.id).filter(Delivery.state.in_(states)) for states in each)
     rows = session.execute(
-        select(Dispatch.release_id, Dispatch.id, Dispatch.state, Dispatch.recipients, accepted)
+        select(Dispatch.release_id, Dispatch.id, Dispatch.state, Dispatch.recipients, accepted, refused, pending)
         .outerjoin(Delivery, Delivery.dispatch_id == Dispatch.id)
         .where(Dispatch.release_id.in_(release_ids))
         .group_by(Dispatch.id)
         .order_by(Dispatch.id)
     )
-    return {row[0]: Line(*row[1:]) for row in rows}
+    return {row[0]: Line(row[1], row[2], row[3], row[4], row[5], row[6]) for row in rows}
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ def headline(session: Session, dispatch_id: int) -> str:
 def unreached(
     session: Session, dispatch_id: int, states: list[DeliveryState], limit: int, after: int
 ) -> list[Unreached]:
-    """Return a page of a dispatch's mails in these states, in the order in which they were entered."""
+    """Return a page of a dispatch's mails in these states, refused ones first, as they were entered."""
     rows = session.execute(
         select(
             Subscription.address,
@@ -145,28 +148,47 @@ def unreached(
         )
         .join(Subscription, Subscription.id == Delivery.subscription_id)
         .where(Delivery.dispatch_id == dispatch_id, Delivery.state.in_(states))
-        .order_by(Delivery.id)
+        .order_by(Delivery.state != S.REFUSED, Delivery.id)
         .limit(limit)
         .offset(after)
     )
     return [Unreached(*row) for row in rows]
 
 
-def idle_since(session: Session, dispatch_id: int) -> datetime | None:
+def left_before(session: Session, dispatch_id: int) -> int:
+    """Return how many of the skipped had left before it was their turn; the others were not to be mailed any more."""
+    left = (Subscription.state == SubscriptionState.ENDED, Subscription.ended_at <= Delivery.settled_at)
+    its = (Delivery.dispatch_id == dispatch_id, Delivery.state == S.SKIPPED)
+    found = select(func.count()).select_from(Delivery).join(Subscription, Subscription.id == Delivery.subscription_id)
+    return session.scalar(found.where(*its, *left)) or 0
+
+
+def last_control(session: Session, dispatch: Dispatch) -> Audit | None:
+    """Return who last paused a dispatch or let it go on, and when."""
+    acts = (Audit.newsroom_id == dispatch.release.newsroom_id, Audit.act.in_(("dispatch.pause", "dispatch.resume")))
+    its = Audit.details["dispatch"].as_integer() == dispatch.id
+    return session.scalar(select(Audit).where(*acts, its).order_by(Audit.id.desc()).limit(1))
+
+
+def idle_since(session: Session, dispatch: Dispatch) -> datetime | None:
     """Return since when mail of a dispatch is due (or it waits to be expanded) and nobody has it in hand, or None."""
-    dispatch = session.get_one(Dispatch, dispatch_id)
     at = now(session)
     if dispatch.state is DispatchState.EXPANDING:
-        return dispatch.created_at
+        return _since(session, dispatch, dispatch.created_at)
     if dispatch.state is not DispatchState.SENDING:
         return None
-    held = select(Claim.id).where(Claim.dispatch_id == dispatch_id, Claim.closed.is_(False), Claim.lease_until > at)
+    held = select(Claim.id).where(Claim.dispatch_id == dispatch.id, Claim.closed.is_(False), Claim.lease_until > at)
     if session.scalar(held.limit(1)) is not None:
         return None
-    lately = select(func.max(Claim.claimed_at)).where(Claim.dispatch_id == dispatch_id).scalar_subquery()
-    its_due = (Delivery.dispatch_id == dispatch_id, DUE, Delivery.due_at <= at)
+    lately = select(func.max(Claim.claimed_at)).where(Claim.dispatch_id == dispatch.id).scalar_subquery()
+    its_due = (Delivery.dispatch_id == dispatch.id, DUE, Delivery.due_at <= at)
     due, claimed = session.execute(select(func.min(Delivery.due_at), lately).where(*its_due)).one()
-    return max(filter(None, (due, claimed))) if due else None
+    return _since(session, dispatch, due, claimed) if due else None
+
+
+def _since(session: Session, dispatch: Dispatch, *moments: datetime | None) -> datetime:
+    control = last_control(session, dispatch)  # what was paused for an hour has not been idle for an hour
+    return max(filter(None, (*moments, control.at if control else None)))
 
 
 def in_hand(session: Session, queue: str, now: datetime) -> bool:

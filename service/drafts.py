@@ -7,6 +7,7 @@ two tabs, two people, or a text that changed after it was read are noticed inste
 from datetime import datetime
 
 from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
 from service import releases
@@ -60,7 +61,10 @@ def _version(release: Release, newsroom: Newsroom, content: Content, now: dateti
 def save(
     session: Session, newsroom: Newsroom, release_id: int, content: Content, revision: int, now: datetime
 ) -> Release:
-    """Change a draft from the revision that was read. Raise Stale, NotADraft or SlugTaken; then nothing changed."""
+    """Change a draft from the revision that was read. Raise Stale, NotADraft or SlugTaken; then nothing changed.
+
+    Without a slug it gets one made from its headline.
+    """
     release, version = read(session, newsroom.id, release_id, lock=True)
     if release.state is not ReleaseState.DRAFT:
         session.expunge_all()  # a rollback would empty what the error tells
@@ -68,10 +72,7 @@ def save(
     if release.revision != revision:
         session.expunge_all()
         raise Stale(release, version)
-    if content.slug and content.slug != release.slug:
-        if releases.by_slug(session, newsroom.id, content.slug) is not None:
-            raise SlugTaken(content.slug)
-        release.slug = content.slug
+    _name(session, release, content)
     fresh = _version(release, newsroom, content, now)
     for field in ("language", "headline", "lead", "body", "keywords", "contacts"):
         setattr(version, field, getattr(fresh, field))
@@ -79,6 +80,22 @@ def save(
     release.revision, release.updated_at = release.revision + 1, now
     session.flush()
     return release
+
+
+def _name(session: Session, release: Release, content: Content) -> None:
+    wanted = content.slug or slug_of(content.headline)
+    for slug in [wanted] if content.slug else _variants(wanted):
+        if slug == release.slug:
+            return
+        if releases.by_slug(session, release.newsroom_id, slug) is None:
+            break
+    else:
+        raise SlugTaken(wanted)
+    try:
+        with session.begin_nested():
+            release.slug = slug
+    except IntegrityError:  # somebody else took it this very moment
+        raise SlugTaken(slug) from None
 
 
 def read(session: Session, newsroom_id: int, release_id: int, *, lock: bool = False) -> tuple[Release, Version]:

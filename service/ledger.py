@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from service import settings
 from service.database import barrier, random_id
 from service.models import DUE, Claim, Delivery, Dispatch, Membership, Release, Staff, Subscription, Version
-from service.settlement import Mail, count, finish, let_go, skip, touched
+from service.settlement import Mail, among, count, finish, let_go, skip, touched
 from service.states import DeliveryKind, DeliveryState, DispatchState, SubscriptionState
 from service.suppressions import covers
 from service.tokens import TEST_LEAVE_TOKEN
@@ -128,7 +128,7 @@ def claim(session: Session, dispatch_id: int | None, worker: str, now: datetime,
     session.flush()
     due = select(Delivery.id).where(_lane(dispatch_id), DUE, Delivery.due_at <= now)
     due = due.order_by(Delivery.due_at, Delivery.id).limit(size).with_for_update(skip_locked=True)
-    taken = update(Delivery).where(Delivery.id.in_(due.scalar_subquery()), DUE)
+    taken = update(Delivery).where(among(session, due))
     if touched(session, taken.values(state=S.CLAIMED, claim_id=held.id, handed_over_at=None)) == 0:
         session.delete(held)
         return None

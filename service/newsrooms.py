@@ -73,6 +73,13 @@ class NewsroomFile(Fields):
     contacts: Annotated[list[ContactFields], Field(max_length=50, default_factory=list)]
 
 
+PLAIN = (
+    *("name", "language", "timezone", "tagline", "website", "address", "phone", "about", "accent"),
+    *("bounce_address", "follow_text"),
+)
+"""The fields that a newsroom and its file call by one name and hold as one text."""
+
+
 def parse_file(text: str, name: str) -> NewsroomFile:
     """Return a newsroom file's fields; raise FileError with file, line and field."""
     return parse_yaml(NewsroomFile, text, name)
@@ -85,19 +92,7 @@ def load(session: Session, file: NewsroomFile, now: datetime) -> Newsroom:
     if newsroom is None:
         newsroom = Newsroom(slug=file.slug, created_at=now)
         session.add(newsroom)
-    for field in (
-        "name",
-        "language",
-        "timezone",
-        "tagline",
-        "about",
-        "address",
-        "phone",
-        "website",
-        "accent",
-        "bounce_address",
-        "follow_text",
-    ):
+    for field in PLAIN:
         setattr(newsroom, field, getattr(file, field))
     newsroom.sender_name = file.sender.name if file.sender else ""
     newsroom.sender_address = file.sender.address if file.sender else ""

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     CursorResult,
+    Select,
     Update,
     and_,
     bindparam,
@@ -189,9 +190,20 @@ def _nothing_more(session: Session, theirs: ColumnElement[bool], now: datetime) 
     deadlock with a worker that records one mail and begins another.
     """
     waiting = select(Delivery.id).where(theirs, DUE).order_by(Delivery.id).with_for_update(skip_locked=True)
-    touched(session, skip(now).where(Delivery.id.in_(waiting), DUE))
+    touched(session, skip(now).where(among(session, waiting)))
     held = update(Delivery).where(theirs, Delivery.state == S.UNCERTAIN, Delivery.held.is_(True))
     touched(session, held.values(held=False))
+
+
+def among(session: Session, locked: Select[int]) -> ColumnElement[bool]:
+    """SQL: the row is one of those that this query finds and locks, in whatever state that query names.
+
+    With IN, PostgreSQL runs the query anew for every row that is due, once its statistics are of an hour in which
+    nothing was: a claim that takes 10 ms takes a minute. An array is made once, and its rows are found by their ids.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        return Delivery.id == func.any(func.array(locked.scalar_subquery()))
+    return Delivery.id.in_(locked)
 
 
 def pause(session: Session, dispatch_id: int) -> bool:

@@ -9,7 +9,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session, joinedload
 
-from service import tokens
+from service import database, tokens
 from service.address import Address, hash_of
 from service.models import Login, Membership, Newsroom, Staff
 from service.states import Role
@@ -46,8 +46,14 @@ class Added:
     token: str
 
 
-def add(session: Session, address: Address, name: str, newsroom: Newsroom, role: Role, now: datetime) -> Added:
-    """Give somebody a role in a newsroom, known or new; the role they had there is replaced."""
+def add(
+    session: Session, address: Address, name: str, newsroom: Newsroom, role: Role, now: datetime, invite: bool = True
+) -> Added:
+    """Give somebody a role in a newsroom, known or new; the role they had there is replaced.
+
+    One without a password gets a link to set it, unless they are not to be invited from here.
+    """
+    database.one_at_a_time(session, f"staff:{address.hash}")
     staff = by_address(session, address.text)
     if staff is None:
         staff = Staff(address=address.text, address_hash=address.hash, created_at=now)
@@ -59,7 +65,7 @@ def add(session: Session, address: Address, name: str, newsroom: Newsroom, role:
         session.add(Membership(staff_id=staff.id, newsroom_id=newsroom.id, role=role))
     else:
         membership.role = role
-    return Added(staff, "" if staff.password_hash else new_link(session, staff, now))
+    return Added(staff, new_link(session, staff, now) if invite and not staff.password_hash else "")
 
 
 def new_link(session: Session, staff: Staff, now: datetime) -> str:
@@ -147,27 +153,40 @@ def logged_in(session: Session, token: str, now: datetime) -> Login | None:
     return session.scalar(wanted.options(joinedload(Login.staff)))
 
 
+def drop(session: Session, token: str) -> None:
+    """End the log-in that a browser's token names, if any."""
+    session.execute(delete(Login).where(Login.token_hash == tokens.digest(token)))
+
+
 def logins(session: Session, staff_id: int, now: datetime) -> list[Login]:
     """Return somebody's log-ins, newest first."""
     wanted = select(Login).where(Login.staff_id == staff_id, Login.expires_at > now)
     return list(session.scalars(wanted.order_by(Login.id.desc())))
 
 
-def log_out(session: Session, staff_id: int, login_id: int) -> None:
-    """End one of somebody's log-ins."""
-    session.execute(delete(Login).where(Login.id == login_id, Login.staff_id == staff_id))
+def log_out(session: Session, staff_id: int, login_id: int) -> bool:
+    """End one of somebody's log-ins; False for one that is not there or not theirs."""
+    gone = delete(Login).where(Login.id == login_id, Login.staff_id == staff_id)
+    return session.scalar(gone.returning(Login.id)) is not None
 
 
-def log_out_everywhere(session: Session, staff_id: int, keep: int | None = None) -> None:
-    """End all of somebody's log-ins, but the one to keep."""
+def log_out_everywhere(session: Session, staff_id: int, keep: int | None = None) -> int:
+    """End all of somebody's log-ins, but the one to keep; return how many those were."""
     others = delete(Login).where(Login.staff_id == staff_id)
-    session.execute(others if keep is None else others.where(Login.id != keep))
+    others = others if keep is None else others.where(Login.id != keep)
+    return len(session.scalars(others.returning(Login.id)).all())
 
 
 def memberships(session: Session, staff_id: int) -> list[Membership]:
     """Return where somebody may do what, with the newsrooms, by name."""
     wanted = select(Membership).join(Membership.newsroom).where(Membership.staff_id == staff_id)
     return list(session.scalars(wanted.options(joinedload(Membership.newsroom)).order_by(Newsroom.name)))
+
+
+def works_elsewhere(session: Session, staff_id: int, newsroom_id: int) -> bool:
+    """Tell whether somebody has a role in another newsroom than this."""
+    others = select(Membership.id).where(Membership.staff_id == staff_id, Membership.newsroom_id != newsroom_id)
+    return session.scalar(others.limit(1)) is not None
 
 
 def role_in(session: Session, staff_id: int, newsroom_id: int) -> Role | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from sqlalchemy.orm import Session
@@ -69,12 +69,15 @@ def decide(
     """Decide on the uncertain mails that UNCERTAIN=hold keeps."""
     database.check_schema()
     with database.transaction() as session:
-        if books.of(session, number) is None:
+        found = books.of(session, number)
+        if found is None:
             raise _unknown(number)
         now = database.now(session)
         decided = settlement.decide_held(session, number, now, resend=resend)
         if decided:
-            audit.note(session, audit.COMMAND_LINE, "dispatch.decide", now, dispatch=number, resend=resend)
+            _note(session, found, "dispatch.decide", now, resend=resend)
+    if decided and resend:
+        bells.ring_again(number)
     if not decided:
         typer.echo("Nothing is held.")
         return
@@ -107,8 +110,9 @@ def cancel(number: Number) -> None:
     done, found = _control(number, "dispatch.cancel", lambda session, now: settlement.cancel(session, number, now))
     if not done and found.dispatch.state is not DispatchState.CANCELLED:
         raise _ended(found)
-    got = f"{found.accepted:,} have got it"
-    typer.echo(f"Dispatch {number} is {'stopped' if done else 'already stopped'}; {got}.")
+    got = f"{found.accepted:,} have got it, {found.skipped:,} will not"
+    hand = f"; {found.pending:,} in hand this moment may still be accepted" if found.pending else ""
+    typer.echo(f"Dispatch {number} is {'stopped' if done else 'already stopped'}: {got}{hand}.")
 
 
 def _control(number: int, act: str, change: Callable[[Session, datetime], bool]) -> tuple[bool, Books]:
@@ -122,9 +126,14 @@ def _control(number: int, act: str, change: Callable[[Session, datetime], bool])
         found = books.of(session, number)
         assert found is not None  # noqa: S101 - it was there a moment ago
         if done:
-            headline, room = books.headline(session, number), found.dispatch.release.newsroom_id
-            audit.note(session, audit.COMMAND_LINE, act, now, room, headline, dispatch=number)
+            _note(session, found, act, now)
     return done, found
+
+
+def _note(session: Session, found: Books, act: str, now: datetime, **details: Any) -> None:
+    number, room = found.dispatch.id, found.dispatch.release.newsroom_id
+    headline = books.headline(session, number)
+    audit.note(session, audit.COMMAND_LINE, act, now, room, headline, dispatch=number, **details)
 
 
 def _ended(found: Books) -> typer.Exit:
@@ -155,6 +164,8 @@ def remarks(found: Books, away: Relay | None) -> list[str]:
     """Return what a person should know beside the numbers."""
     zone = found.dispatch.release.newsroom.timezone
     lines = []
+    if found.dispatch.state is DispatchState.PAUSED:
+        lines.append(f"It is paused: `utskick dispatch resume {found.dispatch.id}` lets it go on.")
     if found.deferred and found.next_due:
         lines.append(f"{found.deferred} wait for a later try, the first at {full_moment(found.next_due, 'en', zone)}.")
     if found.held:

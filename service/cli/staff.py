@@ -40,9 +40,11 @@ def add(
         audit.note(session, audit.COMMAND_LINE, "staff.add", now, room.id, added.staff.address, role=role.value)
     link = _link(added.token) if added.token else None
     if as_json:
-        show.as_json({"address": good.text, "newsroom": newsroom, "role": role.value, "link": link})
+        until = added.staff.link_expires_at if link else None
+        told = {"address": added.staff.address, "newsroom": newsroom, "role": role.value}
+        show.as_json(told | {"link": link, "link_expires_at": until})
         return
-    typer.echo(f"{good.text} is {role.value} of {newsroom}.")
+    typer.echo(f"{added.staff.address} is {role.value} of {newsroom}.")
     _tell(link, added.staff)
 
 
@@ -56,7 +58,7 @@ def link(who: Who, as_json: show.Json = False) -> None:
         made = _link(staff.new_link(session, known, now))
         audit.note(session, audit.COMMAND_LINE, "staff.link", now, subject=known.address)
     if as_json:
-        show.as_json({"address": known.address, "link": made})
+        show.as_json({"address": known.address, "link": made, "link_expires_at": known.link_expires_at})
     else:
         _tell(made, known)
 

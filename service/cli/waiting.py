@@ -36,6 +36,9 @@ def wait(dispatch_id: int, *, quiet: bool) -> None:
         raise typer.Exit(1) from None
     if not quiet:
         _conclude(found, away)
+    if found.dispatch.state is DispatchState.CANCELLED:
+        typer.echo("The dispatch was stopped: nobody else gets it.", err=True)
+        raise typer.Exit(1)
 
 
 def _follow(bar: Progress, dispatch_id: int) -> tuple[Books, Relay | None]:
@@ -46,7 +49,7 @@ def _follow(bar: Progress, dispatch_id: int) -> tuple[Books, Relay | None]:
         if _through(found):
             bar.update(task, total=found.recipients, completed=_done(found), description="Mailed")
             return found, away
-        idle = 0 if in_hand else idle + 1
+        idle = 0 if in_hand or found.dispatch.state is DispatchState.PAUSED else idle + 1
         trouble = _trouble(found, away, idle)
         if trouble and trouble != said:
             bar.console.print(trouble, markup=False)
@@ -77,12 +80,14 @@ def _look(dispatch_id: int) -> tuple[Books, Relay | None, bool]:
 def _through(found: Books) -> bool:
     if found.dispatch.state in (DispatchState.FINISHED, DispatchState.CANCELLED):
         return found.pending == found.deferred
+    if found.dispatch.state is DispatchState.PAUSED:
+        return False
     return found.recipients is not None and found.pending == found.deferred
 
 
 def _trouble(found: Books, away: Relay | None, idle: int) -> str:
     if found.dispatch.state is DispatchState.PAUSED:
-        return f"It is paused; `utskick dispatch resume {found.dispatch.id}` lets it go on."
+        return f"It is paused: `utskick dispatch resume {found.dispatch.id}` lets it go on. Waiting for that."
     if away is not None:
         return f"The relay is unreachable: {away.last_words}. Waiting for it; Ctrl-C stops the waiting only."
     if idle > IDLE:

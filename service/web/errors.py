@@ -42,8 +42,12 @@ def show(request: Request, status: int, reason: str = "", headers: dict[str, str
     sent = {"Cache-Control": "no-store", **secret, **(headers or {})}
     wait = int(sent.get("Retry-After", "0"))
     saving = request.method == "POST"
-    template = "desk/error.html" if at_the_desk(request) else "error.html"
-    return page(request, template, status, sent, reason=reason, wait=-(-wait // 60), saving=saving)
+    more = {"reason": reason, "wait": -(-wait // 60), "saving": saving}
+    if not at_the_desk(request):
+        return page(request, "error.html", status, sent, **more)
+    visit = getattr(request.state, "visit", None)  # somebody logged in keeps their way on
+    more |= {"who": visit, "desk": visit if hasattr(visit, "newsroom") else None, "csrf": getattr(visit, "csrf", "")}
+    return page(request, "desk/error.html", status, sent, **more)
 
 
 def at_the_desk(request: Request) -> bool:

@@ -6,13 +6,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from service import files, newsrooms
+from tests.cli.said import Said
 from tests.conftest import Backend
 from tests.servers import Broker, Sink, free_port
 from tests.service.press import START, TWIN, at_once, do
@@ -45,17 +44,6 @@ BOOKS = (
     "id", "release", "version", "state", "recipients", "accepted", "refused", "skipped", "uncertain", "pending",
     "started_at", "finished_at",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Said:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
 
 
 def run(stack: Stack, *commands: list[str], **environment: str) -> list[Said]:
@@ -189,6 +177,9 @@ BAD: list[tuple[list[str], int, str]] = [
     (["dispatch", "show", "9" * 30], 2, "than or equal to"),
     (["dispatch", "decide", "999", "--resend"], 1, "there is no dispatch 999"),
     (["dispatch", "decide", "999"], 2, "--resend"),
+    (["dispatch", "pause", "999"], 1, "there is no dispatch 999"),
+    (["dispatch", "resume", "999"], 1, "there is no dispatch 999"),
+    (["dispatch", "cancel", "999"], 1, "there is no dispatch 999"),
     ([*IMPORT, "nowhere.csv", *CONSENT], 1, "No such file"),
     ([*IMPORT, "good.csv", "--newsroom", "nowhere", "--consent", "x"], 1, "there is no newsroom 'nowhere'"),
     ([*IMPORT, "good.csv", "--newsroom", "asele-strand"], 2, "--consent"),
@@ -201,8 +192,7 @@ BAD: list[tuple[list[str], int, str]] = [
     (["subscribers", "count", "--newsroom", "nowhere"], 1, "there is no newsroom 'nowhere'"),
     (["subscribers", "count"], 2, "--newsroom"),
     *((later.split(), 2, "No such command") for later in (
-        "dispatch pause 1", "dispatch resume 1", "dispatch cancel 1", "subscribers export", "subscribers show",
-        "subscribers erase", "staff add", "bench", "check", "import", "release correct",
+        "subscribers export", "subscribers show", "subscribers erase", "bench", "check", "import", "release correct",
     )),
 ]  # fmt: skip
 
@@ -233,11 +223,12 @@ def test_bad_input_gets_one_clear_answer(answers: list[Said], index: int) -> Non
 
 def test_help_lists_what_there_is_and_nothing_more(quiet: Stack) -> None:
     wanted = {
-        "": {"demo", "up", "migrate", "newsroom", "release", "dispatch", "subscribers"},
+        "": {"demo", "up", "migrate", "newsroom", "release", "dispatch", "subscribers", "staff"},
         "newsroom": {"load", "list", "show"},
         "release": {"publish", "list", "withdraw"},
-        "dispatch": {"list", "show", "decide"},
+        "dispatch": {"list", "show", "decide", "pause", "resume", "cancel"},
         "subscribers": {"import", "count"},
+        "staff": {"add", "link", "list", "remove", "logout", "key", "keys", "revoke"},
     }
     groups = list(wanted)
     said = run(quiet, *([*group.split(), "--help"] for group in groups), COLUMNS="100", TERM="dumb")
@@ -436,8 +427,8 @@ def test_a_list_may_be_larger_than_a_release(quiet: Stack) -> None:
 COMMANDS = [
     ["newsroom", "list"], ["newsroom", "show", "x"], ["newsroom", "load", str(TWIN / "newsroom-asele-strand.yaml")],
     ["release", "list"], ["release", "publish", "x.md"], ["release", "withdraw", "a/b"], ["dispatch", "list"],
-    ["dispatch", "show", "1"], ["dispatch", "decide", "1", "--leave"], ["subscribers", "count", "--newsroom", "x"],
-    [*IMPORT, "x.csv", *CONSENT],
+    ["dispatch", "show", "1"], ["dispatch", "decide", "1", "--leave"], ["dispatch", "pause", "1"],
+    ["subscribers", "count", "--newsroom", "x"], [*IMPORT, "x.csv", *CONSENT], ["staff", "list"], ["staff", "keys"],
 ]  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """The books of a mailing at the desk, and what can be done about it."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from service import audit, bells, books, database, relay, releases, replies, settlement
 from service.address import veiled
 from service.books import Books
-from service.models import Relay, Version
+from service.models import Audit, Relay, Version
 from service.states import DeliveryState, DispatchState
 from service.web.desk import writing
 from service.web.desk.door import Desk, Editor, Publisher, Sent
@@ -31,12 +31,16 @@ router = APIRouter()
 
 @dataclass(frozen=True)
 class Shown:
-    """What the page tells: the books, the text that was mailed, the relay while it is away, whether nobody sends."""
+    """What the page tells beside the books: the text that was mailed, and what holds it up.
+
+    The relay while it is away; since when nobody sends, though they should; who paused it.
+    """
 
     books: Books
     version: Version
     away: Relay | None
-    idle: bool
+    idle: datetime | None
+    paused: Audit | None
 
 
 def place(desk: Desk, number: int) -> str:
@@ -49,10 +53,11 @@ def read(session: Session, desk: Desk, number: str) -> Shown:
     found = books.of(session, number_of(number))
     if found is None or found.dispatch.release.newsroom_id != desk.newsroom.id:
         raise Refusal(404, "not_found")
-    away = relay.state(session)
-    since = None if away else books.idle_since(session, found.dispatch.id)
-    idle = since is not None and found.read_at - since > LONG
-    return Shown(found, releases.current(session, found.dispatch.release), away, idle)
+    dispatch, away = found.dispatch, relay.state(session)
+    since = None if away else books.idle_since(session, dispatch)
+    idle = since if since is not None and found.read_at - since > LONG else None
+    paused = books.last_control(session, dispatch) if dispatch.state is DispatchState.PAUSED else None
+    return Shown(found, releases.current(session, dispatch.release), away, idle, paused)
 
 
 @router.get(ONE)
@@ -70,9 +75,16 @@ def fresh(request: Request, desk: Editor, number: str) -> Response:
 def _show(request: Request, desk: Desk, number: str, template: str) -> Response:
     with database.reading() as session:
         shown = read(session, desk, number)
-    at = place(desk, shown.books.dispatch.id)
-    poll = shown.books.dispatch.state in (*UNDER_WAY, DispatchState.PAUSED)
-    return show(request, template, desk, shown=shown, books=shown.books, at=at, poll=poll, bar=_bar(shown.books))
+    found = shown.books
+    at, state = place(desk, found.dispatch.id), found.dispatch.state
+    ended = state in (DispatchState.FINISHED, DispatchState.CANCELLED) and not found.pending
+    more: dict[str, Any] = {"poll": not ended, "bar": _bar(found), "tenths": _tenths(found)}
+    return show(request, template, desk, shown=shown, books=found, at=at, **more)
+
+
+def _tenths(found: Books) -> int:
+    """Return how far it is, in steps so large that a screen reader may say each of them."""
+    return 10 * (found.recipients - found.pending) // found.recipients if found.recipients else 0
 
 
 def _bar(found: Books) -> list[tuple[str, float, float]]:
@@ -93,6 +105,7 @@ def refused(request: Request, desk: Editor, number: str) -> Response:
     with database.reading() as session:
         shown = read(session, desk, number)
         rows = books.unreached(session, shown.books.dispatch.id, UNREACHED, PAGE + 1, (asked - 1) * PAGE)
+        left = books.left_before(session, shown.books.dispatch.id) if shown.books.skipped else 0
     full = desk.may("publisher")
     lines = [
         {
@@ -102,7 +115,7 @@ def refused(request: Request, desk: Editor, number: str) -> Response:
         }
         for row in rows[:PAGE]
     ]
-    more: dict[str, Any] = {"lines": lines, "number": asked, "more": len(rows) > PAGE}
+    more: dict[str, Any] = {"lines": lines, "number": asked, "more": len(rows) > PAGE, "left": left}
     return show(request, "refused.html", desk, shown=shown, at=place(desk, shown.books.dispatch.id), **more)
 
 
@@ -155,6 +168,8 @@ def stop(desk: Publisher, number: str) -> Response:
 @router.post(ONE + "/decide")
 def decide(desk: Publisher, number: str, form: Sent) -> Response:
     """Decide on the mails in doubt that are held: send them again, or leave them."""
+    if form.get("resend") not in ("yes", "no"):
+        return go(place(desk, number_of(number)))
     resend = form.get("resend") == "yes"
     with database.transaction() as session:
         found = read(session, desk, number).books.dispatch

@@ -58,6 +58,8 @@ class Desk(Visit):
 
     newsroom: Newsroom
     role: Role
+    several: bool
+    """They have other newsrooms too."""
 
     def may(self, role: str) -> bool:
         """Tell whether their role includes another."""
@@ -66,7 +68,7 @@ class Desk(Visit):
 
 def visit(request: Request, form: Annotated[Form, Depends(read_form)]) -> Visit:
     """Return who is logged in; raise LoggedOut. A POST must come from our own page."""
-    token = request.cookies.get(_name(LOGIN_COOKIE), "")
+    token = present(request)
     with database.reading() as session:
         login = staff.logged_in(session, token, database.now(session)) if token else None
     if request.method == "POST":
@@ -75,7 +77,7 @@ def visit(request: Request, form: Annotated[Form, Depends(read_form)]) -> Visit:
         raise LoggedOut(form)
     found = _visit(login, token)
     if request.method == "POST" and not _proven(form, found.csrf):
-        if form.get("keep") and _surely_ours(request):
+        if form.get("keep") and surely_ours(request):
             raise Unproven(form, found)
         raise Refusal(403, "unproven")
     request.state.visit = found
@@ -91,17 +93,17 @@ def at(needed: Role) -> Callable[..., Desk]:
     def desk(request: Request, newsroom: str, who: Annotated[Visit, Depends(visit)]) -> Desk:
         with database.reading() as session:
             room = newsrooms.get(session, newsroom)
-            role = staff.role_in(session, who.staff.id, room.id) if room else None
+            roles = {one.newsroom_id: one.role for one in staff.memberships(session, who.staff.id)}
+        role = roles.get(room.id) if room else None
         if room is None or role is None:
             raise HTTPException(404)
         speak(request, room, room.language)
         if not role.may(needed):
             raise Refusal(403, "role")
-        found = Desk(who.staff, who.login_id, who.csrf, room, role)
+        found = Desk(who.staff, who.login_id, who.csrf, room, role, len(roles) > 1)
         request.state.visit = found
         return found
 
-    desk.needed = needed  # type: ignore[attr-defined] # for whoever asks what a route demands
     return desk
 
 
@@ -114,6 +116,11 @@ Sent = Annotated[Form, Depends(read_form)]
 
 def _visit(login: Login, token: str) -> Visit:
     return Visit(login.staff, login.id, tokens.csrf(token))
+
+
+def present(request: Request) -> str:
+    """Return the token of the log-in that a browser has, over or not; empty for none."""
+    return request.cookies.get(_name(LOGIN_COOKIE), "")
 
 
 def let_in(response: Response, token: str) -> None:
@@ -138,8 +145,13 @@ def give_form_cookie(response: Response, value: str) -> None:
 
 
 def check_form(request: Request, form: Form) -> None:
-    """Raise Refusal unless a form of somebody not logged in came from our own page in this browser."""
-    _same_origin(request)
+    """Raise Refusal unless a form of somebody not logged in came from our own page in this browser.
+
+    Its cookie is not sent from other sites, so a browser that names no origin (`null`: the page is no-referrer) is let
+    through to the proof.
+    """
+    if request.headers.get("origin") != "null" or "sec-fetch-site" in request.headers:
+        _same_origin(request)
     name = request.cookies.get(_name(FORM_COOKIE), "")
     if not name or not _proven(form, tokens.csrf(name, "form")):
         raise Refusal(403, "unproven")
@@ -150,16 +162,18 @@ def _proven(form: Form, wanted: str) -> bool:
 
 
 def _same_origin(request: Request) -> None:
-    """Refuse what a browser itself says comes from another site."""
+    """Refuse what a browser itself says comes from another site; one that says whence needs no origin.
+
+    (From a no-referrer page the origin is `null`, our own included.)
+    """
     said = request.headers.get("sec-fetch-site")
-    if said not in (None, "same-origin", "none"):
+    if said is not None and said not in ("same-origin", "none"):
         raise Refusal(403, "unproven")
-    # A page with no-referrer sends "null" as its origin: the other header is believed before this one.
     if said is None and request.headers.get("origin", "") not in ("", settings.current().site, _origin(request)):
         raise Refusal(403, "unproven")
 
 
-def _surely_ours(request: Request) -> bool:
+def surely_ours(request: Request) -> bool:
     """Tell whether a browser says that the form stood on a page of ours."""
     said = request.headers.get("sec-fetch-site")
     return said == "same-origin" or (said is None and request.headers.get("origin", "") == settings.current().site)

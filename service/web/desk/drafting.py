@@ -98,7 +98,7 @@ def save(request: Request, desk: Editor, number: str, form: Sent) -> Response:
     except drafts.Stale as stale:
         there = writing.written(stale.release, stale.version)
         again = typed | {"revision": there["revision"]}  # sent once more, it replaces what is there knowingly
-        return _form(request, desk, again, 409, release=release, meanwhile=there)
+        return _form(request, desk, again, 409, release=release, meanwhile=writing.differences(typed, there))
     except drafts.NotADraft as gone:
         return _form(request, desk, typed, 409, release=gone.release, gone=True)
     return _onward(desk, release.id, form.get("next"))

@@ -39,23 +39,30 @@ def ask(request: Request) -> Response:
 
 @router.post("/desk/login")
 def log_in(request: Request, form: Sent) -> Response:
-    """Log somebody in; the same answer and the same work whatever is wrong."""
-    door.check_form(request, form)
-    address, onward = form.get("address").strip(), _ours(form.get("next"))
+    """Log somebody in; the same answer and the same work whatever is wrong. What a form kept goes along."""
+    address, onward, kept = form.get("address").strip(), _ours(form.get("next")), form.get("kept")
+    typed: dict[str, Any] = {"onward": onward, "address": address, "kept": kept}
+    try:
+        door.check_form(request, form)
+    except Refusal:
+        if not kept or not door.surely_ours(request):
+            raise
+        return _form(request, 403, **typed, old=True)  # it stood open until its cookie was over
     if wait := limits.login(request.client.host if request.client else "", address):
-        raise Refusal(429, "guessed", {"Retry-After": str(wait)})
+        return _form(request, 429, {"Retry-After": str(wait)}, **typed, wait=-(-wait // 60))
     with database.reading() as session:
         known = staff.by_address(session, address)
     if not staff.matches(known.password_hash if known else None, form.get("password")) or known is None:
         log.warning("log-in refused")
-        return _form(request, 401, onward=onward, address=address, kept=form.get("kept"), wrong=True)
-    return open_door(request, known, _carry_on(form.get("kept")), onward)
+        return _form(request, 401, **typed, wrong=True)
+    return open_door(request, known, _carry_on(kept), onward)
 
 
 def open_door(request: Request, known: Staff, carried: dict[str, Any] | None, onward: str = HOME) -> Response:
-    """Log somebody in whose password was right, and lead them where they were going."""
+    """Log somebody in whose password was right, and lead them where they were going; an older log-in here ends."""
     with database.transaction() as session:
         now = database.now(session)
+        staff.drop(session, door.present(request))
         token = staff.log_in(session, known.id, request.headers.get("user-agent", ""), now)
         audit.note(session, audit.person(known), "login", now)
     proof = tokens.csrf(token)
@@ -98,7 +105,7 @@ def _carry_on(kept: str) -> dict[str, Any] | None:
     try:
         found = json.loads(kept) if kept else {}
         path, pairs = str(found["path"]), [(str(name), str(value)) for name, value in found["pairs"]]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
     form = Form(tuple(pairs))
     return {"path": path, "pairs": form.kept} if _ours(path) == path != HOME else None
@@ -108,9 +115,9 @@ def _ours(path: str) -> str:
     return path if OURS.fullmatch(path) and "//" not in path and ".." not in path else HOME
 
 
-def _form(request: Request, status: int, **more: Any) -> Response:
+def _form(request: Request, status: int, headers: dict[str, str] | None = None, **more: Any) -> Response:
     name, proof = door.form_proof(request)
-    usual = {"address": "", "kept": "", "wrong": False, "over": False}
-    answer = show(request, "login.html", None, status, **{**usual, **more, "csrf": proof})
+    usual = {"address": "", "kept": "", "wrong": False, "over": False, "old": False, "wait": 0}
+    answer = show(request, "login.html", None, status, headers, **{**usual, **more, "csrf": proof})
     door.give_form_cookie(answer, name)
     return answer

@@ -48,17 +48,20 @@ def add(request: Request, desk: Admin, form: Sent) -> Response:
         return _page(request, desk, 422, typed=typed, problems=problems)
     if not _is_line(typed["name"], 200):
         return _page(request, desk, 422, typed=typed, problems=Problems(name=say(desk, "Write the name on one line.")))
+    role = _role(typed["role"])
     with database.transaction() as session:
-        now = database.now(session)
+        _still_admin(session, desk)
         known = staff.by_address(session, good.text)
         if known is not None and known.id == desk.staff.id:
-            return go(_place(desk), "last")
-        role = _role(typed["role"])
-        added = staff.add(session, good, typed["name"].strip(), desk.newsroom, role, now)
-        _note(session, desk, "staff.add", added.staff.address, role=typed["role"])
-    return (
-        _page(request, desk, link=_link(added.token), link_of=added.staff) if added.token else go(_place(desk), "role")
-    )
+            return go(_place(desk), "oneself")
+        foreign = known is not None and staff.works_elsewhere(session, known.id, desk.newsroom.id)
+        name = "" if foreign else typed["name"].strip()
+        # A link would open their other newsrooms to whoever asked for it here.
+        added = staff.add(session, good, name, desk.newsroom, role, database.now(session), invite=not foreign)
+        _note(session, desk, "staff.add", added.staff.address, role=role.value)
+    if added.token:
+        return _page(request, desk, link=_link(added.token), link_of=added.staff)
+    return go(_place(desk), "added" if added.staff.password_hash else "added-elsewhere")
 
 
 @router.post(PATH + "/{number}/role")
@@ -66,9 +69,10 @@ def change(desk: Admin, number: str, form: Sent) -> Response:
     """Give somebody another role; nobody changes their own, so that an administrator remains."""
     role = _role(form.get("role"))
     with database.transaction() as session:
+        _still_admin(session, desk)
         known = _member(session, desk, number)
         if known.id == desk.staff.id:
-            return go(_place(desk), "last")
+            return go(_place(desk), "oneself")
         staff.set_role(session, known.id, desk.newsroom.id, role)
         _note(session, desk, "staff.add", known.address, role=role.value)
     return go(_place(desk), "role")
@@ -78,9 +82,10 @@ def change(desk: Admin, number: str, form: Sent) -> Response:
 def remove(desk: Admin, number: str) -> Response:
     """Take somebody's role away."""
     with database.transaction() as session:
+        _still_admin(session, desk)
         known = _member(session, desk, number)
         if known.id == desk.staff.id:
-            return go(_place(desk), "last")
+            return go(_place(desk), "oneself")
         staff.remove(session, known.id, desk.newsroom.id)
         _note(session, desk, "staff.remove", known.address)
     return go(_place(desk), "removed")
@@ -90,8 +95,9 @@ def remove(desk: Admin, number: str) -> Response:
 def link(request: Request, desk: Admin, number: str) -> Response:
     """Make a new one-time link for somebody of this newsroom alone, and show it this once."""
     with database.transaction() as session:
+        _still_admin(session, desk)
         known = _member(session, desk, number)
-        if len(staff.memberships(session, known.id)) > 1:  # else an administrator here could get in there
+        if staff.works_elsewhere(session, known.id, desk.newsroom.id):  # else an administrator here could get in there
             raise Refusal(403, "elsewhere")
         token = staff.new_link(session, known, database.now(session))
         _note(session, desk, "staff.link", known.address)
@@ -105,10 +111,11 @@ def make_key(request: Request, desk: Admin, form: Sent) -> Response:
     if not name or not _is_line(name, 100):
         problems = Problems({"key-name": say(desk, "Give the key a name, so that you know it later.")})
         return _page(request, desk, 422, problems=problems, typed={"key-name": name})
+    role = _role(form.get("key-role"))
     with database.transaction() as session:
-        now = database.now(session)
-        _, secret = keys.make(session, desk.newsroom, _role(form.get("key-role")), name, now)
-        _note(session, desk, "key.make", name, role=form.get("key-role"))
+        _still_admin(session, desk)
+        _, secret = keys.make(session, desk.newsroom, role, name, database.now(session))
+        _note(session, desk, "key.make", name, role=role.value)
     return _page(request, desk, secret=secret)
 
 
@@ -116,6 +123,7 @@ def make_key(request: Request, desk: Admin, form: Sent) -> Response:
 def revoke(desk: Admin, number: str) -> Response:
     """Close a key of this newsroom for good."""
     with database.transaction() as session:
+        _still_admin(session, desk)
         mine = {key.id: key for key in keys.every(session, desk.newsroom.id)}
         key = mine.get(number_of(number))
         if key is None:
@@ -138,6 +146,13 @@ def log(request: Request, desk: Admin) -> Response:
 
 def _place(desk: Desk) -> str:
     return f"/desk/{desk.newsroom.slug}/people"
+
+
+def _still_admin(session: Session, desk: Desk) -> None:
+    """Let administrators act one at a time, so that two who remove each other leave one."""
+    database.one_at_a_time(session, f"people:{desk.newsroom.id}")
+    if staff.role_in(session, desk.staff.id, desk.newsroom.id) is not Role.ADMIN:
+        raise Refusal(403, "role")
 
 
 def _role(text: str) -> Role:

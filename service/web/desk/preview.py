@@ -11,7 +11,7 @@ from service.web.errors import Refusal
 from service.web.public import release_page
 
 FRAMED = "default-src 'none'; {}; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
-PAGE_CSP = FRAMED.format("style-src 'self'; img-src 'self'; font-src 'self'")
+PAGE_CSP = FRAMED.format("style-src 'self'; img-src 'self'; font-src 'self'; sandbox allow-same-origin")
 MAIL_CSP = FRAMED.format("style-src 'unsafe-inline'; sandbox")
 """A mail carries its style within; nothing of it may run or reach out."""
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from service import audit, database, mail, newsrooms
 from service.files import ContactFields
 from service.models import Newsroom
-from service.newsrooms import NewsroomFile
+from service.newsrooms import PLAIN, NewsroomFile
 from service.web import look
 from service.web.desk import problems
 from service.web.desk.door import Admin, Desk, Sent
@@ -19,10 +19,6 @@ from service.web.desk.frame import go, show
 from service.web.desk.problems import Problems
 
 PATH = "/desk/{newsroom}/settings"
-PLAIN = (
-    *("name", "language", "timezone", "tagline", "website", "address", "phone", "about", "accent"),
-    *("bounce_address", "follow_text"),
-)
 NESTED = (("sender", "name"), ("sender", "address"), ("privacy", "controller"), ("privacy", "data_protection_officer"))
 SPARE = 2
 """Empty rows for further contacts."""

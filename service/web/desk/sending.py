@@ -1,11 +1,13 @@
 """The send page: one sentence, one button; or a time. And what takes a release back."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from sqlalchemy.orm import Session
 
 from service import audit, broker, database, drafts, mail, moments, relay, releases, subscriptions
 from service.i18n import translate
@@ -45,8 +47,9 @@ class Chosen:
 
     @property
     def text(self) -> str:
-        """The moment as `moments.parse` takes it."""
-        return self.choice or f"{self.date.strip()} {self.time.strip()}".strip()
+        """The moment as `moments.parse` takes it; a date alone is none, lest it go out at midnight."""
+        date, time = self.date.strip(), self.time.strip()
+        return self.choice or (f"{date} {time}" if date and time else "")
 
 
 @router.get(ONE + "/send")
@@ -55,19 +58,20 @@ def ask(request: Request, desk: Editor, number: str) -> Response:
     release, version = found(desk, number)
     if release.state in (ReleaseState.PUBLISHED, ReleaseState.WITHDRAWN):
         return go(place(desk, release.id))
-    return _page(request, desk, release, version)
+    seen = request.query_params.get("revision", "")  # of the preview, which leads here
+    return _page(request, desk, release, version, stale=seen not in ("", str(release.revision)))
 
 
 @router.post(ONE + "/send")
 def send(request: Request, desk: Publisher, number: str, form: Sent) -> Response:
     """Publish and mail, or schedule it; again gives what is there."""
     release, version = found(desk, number)
-    chosen = Chosen(form.get("date"), form.get("time"), form.get("choice"))
+    chosen = Chosen(form.get("date"), _clock(form.get("time")), form.get("choice"))
     try:
         done = _publish(desk, release, form, chosen)
     except BadMoment as bad:
-        said = translate(desk.newsroom.language, MOMENTS[bad.code])
-        return _page(request, desk, release, version, 422, chosen=chosen, problem=said, choices=bad.choices)
+        said, choices = translate(desk.newsroom.language, MOMENTS[bad.code]), _choices(desk, bad)
+        return _page(request, desk, release, version, 422, chosen=chosen, problem=said, choices=choices)
     except PublishError as error:
         said = translate(desk.newsroom.language, REFUSALS.get(error.code, REFUSALS["mail"]))
         return _page(request, desk, release, version, 422, refused=said)
@@ -78,6 +82,21 @@ def send(request: Request, desk: Publisher, number: str, form: Sent) -> Response
     return _lead_to(desk, done)
 
 
+def _clock(typed: str) -> str:
+    """Return 9.30 as 09:30, which the field can show again too; what is no time stays as typed."""
+    found = re.fullmatch(r"\s*([0-9]{1,2})[.:]([0-9]{2})\s*", typed)
+    return f"{found[1]:0>2}:{found[2]}" if found else typed
+
+
+def _choices(desk: Desk, bad: BadMoment) -> list[tuple[str, datetime, str]]:
+    """Return what may be meant as (value, moment, offset where the clock alone does not tell)."""
+    offsets = [re.search(r"[+-][0-9:]{5}$", choice) if bad.code == "twice" else None for choice in bad.choices]
+    return [
+        (choice, moments.parse(choice, desk.newsroom.timezone), offset[0] if offset else "")
+        for choice, offset in zip(bad.choices, offsets, strict=True)
+    ]
+
+
 def _publish(desk: Desk, release: Release, form: Form, chosen: Chosen) -> Publication:
     later = form.get("when") == "later" or bool(chosen.choice)
     with database.transaction() as session:
@@ -86,21 +105,22 @@ def _publish(desk: Desk, release: Release, form: Form, chosen: Chosen) -> Public
         revision = writing.revision(form)
         done = drafts.publish(session, desk.newsroom, release.id, now, revision=revision, at=at)
         if done.made:
-            act, subject = ("release.schedule" if at else "release.publish"), _headline(session, done)
-            audit.note(session, desk.actor, act, now, desk.newsroom.id, subject, release=release.id)
+            version = releases.current(session, done.release)
+            _note(session, desk, "release.schedule" if at else "release.publish", now, done.release, version)
     return done
-
-
-def _headline(session: Any, done: Publication) -> str:
-    return releases.current(session, done.release).headline
 
 
 def _lead_to(desk: Desk, done: Publication) -> Response:
     if done.dispatch is not None:
-        note = "published" if done.made else "already"
+        note = ("published" if _anybody(desk) else "on-the-web") if done.made else "already"
         return go(f"/desk/{desk.newsroom.slug}/dispatches/{done.dispatch.id}", note)
     scheduled = done.release.state is ReleaseState.SCHEDULED
     return go(place(desk, done.release.id), "scheduled" if scheduled else "on-the-web")
+
+
+def _anybody(desk: Desk) -> bool:
+    with database.reading() as session:
+        return subscriptions.reachable(session, desk.newsroom.id, database.now(session)) > 0
 
 
 def _page(request: Request, desk: Desk, release: Release, version: Version, status: int = 200, **more: Any) -> Response:
@@ -157,5 +177,5 @@ def withdraw(desk: Publisher, number: str) -> Response:
     return go(place(desk, release.id), "withdrawn")
 
 
-def _note(session: Any, desk: Desk, act: str, now: datetime, release: Release, version: Version) -> None:
+def _note(session: Session, desk: Desk, act: str, now: datetime, release: Release, version: Version) -> None:
     audit.note(session, desk.actor, act, now, desk.newsroom.id, version.headline, release=release.id)

@@ -81,7 +81,7 @@ def contact_choices(sent: Typed, newsroom: Newsroom) -> list[tuple[str, dict[str
     theirs = [
         _packed({field: getattr(one, field) for field in ContactFields.model_fields}) for one in newsroom.contacts
     ]
-    others = [value for value in sent["contacts"] if value not in theirs and _unpacked(value).get("name")]
+    others = [value for value in dict.fromkeys(sent["contacts"]) if value not in theirs and _is_contact(value)]
     return [(value, _unpacked(value), value in sent["contacts"]) for value in [*theirs, *others]]
 
 
@@ -89,6 +89,14 @@ def lost_in_mail(body: str) -> list[str]:
     """Return what the text has that neither page nor mail can show: pictures, tables."""
     found = {"picture": _PICTURE, "table": _TABLE}
     return [name for name, pattern in found.items() if pattern.search(body)]
+
+
+def differences(sent: Typed, there: Typed) -> list[tuple[str, str]]:
+    """Return what is kept now where it differs from what was typed, as (field, text)."""
+    plain = [(field, str(there[field])) for field in FIELDS if sent[field].strip() != str(there[field]).strip()]
+    if sorted(sent["contacts"]) == sorted(there["contacts"]):
+        return plain
+    return [*plain, ("contacts", "\n".join(str(_unpacked(one).get("name", "")) for one in there["contacts"]))]
 
 
 def page_number(asked: str) -> int:
@@ -106,9 +114,17 @@ def _packed(contact: dict[str, Any]) -> str:
 def _unpacked(value: str) -> dict[str, Any]:
     try:
         found = json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _is_contact(value: str) -> bool:
+    try:
+        ContactFields.model_validate(_unpacked(value))
+    except ValidationError:
+        return False
+    return True
 
 
 def _shown_at(field: str) -> str:

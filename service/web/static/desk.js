@@ -3,6 +3,18 @@
 
 const EVERY = 2000;
 
+const REACHABLE = "a, button, input, select, textarea, [tabindex]";
+
+// Whoever has tabbed to a button is still at that button afterwards.
+function put(old, made) {
+  const inside = old.contains(document.activeElement);
+  const label = document.activeElement?.textContent;
+  old.replaceWith(made);
+  if (!inside) return;
+  const now = [...made.querySelectorAll(REACHABLE)];
+  (now.find((element) => element.textContent === label) ?? made.closest("main"))?.focus({ preventScroll: true });
+}
+
 async function refresh(id) {
   const old = document.getElementById(id);
   if (!old || !old.dataset.poll) return;
@@ -11,7 +23,7 @@ async function refresh(id) {
       const answer = await fetch(old.dataset.poll, { credentials: "same-origin", redirect: "error" });
       if (answer.ok) {
         const made = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(id);
-        if (made && made.outerHTML !== old.outerHTML) old.replaceWith(document.adoptNode(made));
+        if (made && made.outerHTML !== old.outerHTML) put(old, document.adoptNode(made));
       }
     } catch {
       // The network is away: the next try may find it back.

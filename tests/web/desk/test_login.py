@@ -180,7 +180,6 @@ def test_what_was_typed_survives_a_login_that_is_over(person: Callable[..., Pers
     for name, value in sent:
         data.setdefault(name, []).append(value)
     data["contacts"] = []
-    data["csrf"] = someone.csrf("/desk/account")
     assert someone.client.post(form[1], data=data).status_code == 303
     with database.reading() as session:
         assert [one.subject for one in session.scalars(select(Audit).where(Audit.act == "draft.create"))] == [text]
@@ -327,3 +326,98 @@ def test_the_desk_runs_no_foreign_script_and_is_not_kept(person: Callable[..., P
     assert re.findall(r"<script(?! src=\"/static/)", page.text) == []
     assert not re.search(r"\son\w+=|style=", page.text)
     assert settings.current().site.startswith("http://")
+
+
+def test_what_was_typed_survives_guessing_and_a_log_in_page_left_open_for_long(person: Callable[..., Person]) -> None:
+    someone = person("editor")
+    fields = {"kept": '{"path": "/desk/norrvik/releases", "pairs": [["headline", "Kvar"]]}', "address": someone.email}
+    someone.client.cookies.delete("utskick_form")
+    old = someone.client.post(
+        "/desk/login", data={**fields, "csrf": "0" * 64}, headers={"Sec-Fetch-Site": "same-origin"}
+    )
+    assert old.status_code == 403
+    assert hidden(old.text, "kept") == fields["kept"]
+    foreign = someone.client.post("/desk/login", data={**fields, "csrf": "0" * 64})
+    assert foreign.status_code == 403
+    assert "Kvar" not in foreign.text
+    fields["csrf"] = hidden(old.text, "csrf")
+    for _ in range(12):
+        stopped = someone.client.post("/desk/login", data=fields)
+    assert stopped.status_code == 429
+    assert int(stopped.headers["Retry-After"]) > 0
+    assert hidden(stopped.text, "kept") == fields["kept"]
+    assert "Försök igen om" in someone.client.post("/desk/login", data=fields, headers={"Accept-Language": "sv"}).text
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        "{",
+        "[]",
+        "null",
+        '{"path": "https://evil.example", "pairs": []}',
+        '{"path": "//evil.example", "pairs": []}',
+        '{"path": "/norrvik/subscribe", "pairs": []}',
+        '{"path": "/desk/x", "pairs": [1]}',
+        "[" * 100_000,
+    ],
+)
+def test_nothing_is_carried_on_but_what_we_kept(site: TestClient, kept: str) -> None:
+    hire("ny@example.org")
+    fields = {"csrf": hidden(site.get("/desk/login").text, "csrf"), "address": "ny@example.org", "password": PASSWORD}
+    done = site.post("/desk/login", data={**fields, "kept": kept})
+    assert (done.status_code, done.headers["Location"]) == (303, "/desk")
+
+
+def test_a_browser_that_names_no_origin_on_the_link_s_page_sets_the_password(site: TestClient) -> None:
+    """A no-referrer page's form has the origin `null` in every browser; newer ones say where it comes from besides."""
+    for extra in ({"Sec-Fetch-Site": "same-origin"}, {}):
+        path = f"/desk/password/{invited(f'{len(extra)}@example.org')}"
+        fields = {"password": PASSWORD, "password-again": PASSWORD}
+        proof = {"csrf": hidden(site.get(path).text, "csrf")}
+        foreign = {"Origin": "null", "Sec-Fetch-Site": "cross-site"}
+        assert site.post(path, data=fields | proof, headers=foreign).status_code == 403
+        assert site.post(path, data=fields, headers={"Origin": "null", **extra}).status_code == 403
+        assert site.post(path, data=fields | proof, headers={"Origin": "null", **extra}).status_code == 303
+
+
+def test_logging_in_again_ends_the_login_that_the_browser_had(person: Callable[..., Person]) -> None:
+    someone = person()
+    stolen = dict(someone.client.cookies)
+    someone.log_in()
+    thief = browser()
+    thief.cookies.update(stolen)
+    assert thief.get("/desk/norrvik").status_code == 303
+    assert someone.get("/desk/norrvik").status_code == 200
+
+
+def test_the_account_page_names_browsers_as_people_do(person: Callable[..., Person]) -> None:
+    someone = person()
+    agent = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/130.0 Safari/537.36 Edg/130.0"
+    someone.client.headers["User-Agent"] = agent
+    someone.log_in()
+    page = someone.client.get("/desk/account", headers={"Accept-Language": "en"}).text
+    assert "Edge on Windows" in page
+    assert "Mozilla" not in page
+
+
+def test_guessing_the_present_password_is_slowed_down_too(person: Callable[..., Person]) -> None:
+    someone = person()
+    fields = {"password": "wrong", "password-new": "x" * 12, "password-again": "x" * 12}
+    said = [someone.post("/desk/account/password", fields).status_code for _ in range(12)]
+    assert said[0] == 422
+    assert said[-1] == 429
+
+
+def test_the_log_names_no_address_and_no_token(
+    person: Callable[..., Person], capsys: pytest.CaptureFixture[str]
+) -> None:
+    token = invited()
+    someone = person()
+    someone.client.get(f"/desk/password/{token}")
+    someone.log_in("wrong")
+    written = "".join(capsys.readouterr())
+    assert "log-in refused" in written
+    assert "/desk/password/{token}" in written
+    assert token not in written
+    assert someone.email not in written

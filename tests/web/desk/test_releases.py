@@ -266,8 +266,9 @@ def test_what_changed_since_one_looked_is_not_sent(person: Callable[..., Person]
 def test_an_empty_release_is_not_sent(person: Callable[..., Person]) -> None:
     publisher = person("publisher")
     path = write(publisher, lead="", body="")
-    answer = publisher.post(f"{path}/send", {"revision": revision(publisher, f"{path}/send")})
-    assert answer.status_code == 422
+    seen = {"revision": revision(publisher, path)}
+    assert 'name="revision"' not in publisher.get(f"{path}/send").text
+    assert publisher.post(f"{path}/send", seen).status_code == 422
     assert released().state is ReleaseState.DRAFT
 
 

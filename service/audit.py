@@ -7,14 +7,14 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.models import Audit, Staff
+from service.models import ApiKey, Audit, Staff
 
 LONGEST_SUBJECT = 300
 
 
 @dataclass(frozen=True)
 class Actor:
-    """Whoever acts: one of the staff, or the command line."""
+    """Whoever acts: one of the staff, a program with its key, or the command line."""
 
     called: str
     staff_id: int | None = None
@@ -26,6 +26,11 @@ COMMAND_LINE = Actor("utskick")
 def person(staff: Staff) -> Actor:
     """Return one of the staff as an actor."""
     return Actor(staff.called, staff.id)
+
+
+def program(key: ApiKey) -> Actor:
+    """Return a program as an actor."""
+    return Actor(f"{key.name} ({key.hint}…)")
 
 
 def note(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import and_, exists, func, select
 from sqlalchemy.orm import Session, joinedload
@@ -79,6 +80,28 @@ def of(session: Session, dispatch_id: int) -> Books | None:
         next_due=next_due,
         read_at=now(session),
     )
+
+
+def told(found: Books) -> dict[str, Any]:
+    """Return the books as commands and the API tell them."""
+    dispatch, release = found.dispatch, found.dispatch.release
+    return {
+        "id": dispatch.id,
+        "release": f"{release.newsroom.slug}/{release.slug}",
+        "version": dispatch.version,
+        "state": dispatch.state.value,
+        "recipients": found.recipients,
+        "accepted": found.accepted,
+        "refused": found.refused,
+        "skipped": found.skipped,
+        "uncertain": found.uncertain,
+        "pending": found.pending,
+        "started_at": dispatch.started_at,
+        "finished_at": dispatch.finished_at,
+        "deferred": found.deferred,
+        "held": found.held,
+        "next_due": found.next_due,
+    }
 
 
 def latest(session: Session, limit: int = 50) -> list[Books]:

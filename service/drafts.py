@@ -122,6 +122,18 @@ def listed(session: Session, newsroom_id: int, limit: int, offset: int = 0) -> l
     return [releases.Published(release, version) for release, version in rows]
 
 
+def made_before(session: Session, newsroom_id: int, limit: int, before: int | None) -> list[releases.Published]:
+    """Return a newsroom's releases in whatever state, newest first; `before` a release's id, for the next page."""
+    rows = session.execute(
+        select(Release, Version)
+        .join(Version, (Version.release_id == Release.id) & (Version.number == Release.version))
+        .where(Release.newsroom_id == newsroom_id, *([Release.id < before] if before else []))
+        .order_by(Release.id.desc())
+        .limit(limit)
+    )
+    return [releases.Published(release, version) for release, version in rows]
+
+
 def publish(
     session: Session,
     newsroom: Newsroom,

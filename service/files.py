@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from service import address
 
@@ -44,6 +44,7 @@ def _single_line(value: str) -> str:
 
 
 def _clean(value: str) -> str:
+    value = value.replace("\r\n", "\n")
     if any(unicodedata.category(char) in ("Cc", "Cs") and char not in "\n\t" for char in value):
         raise ValueError("it holds control characters")
     return value.strip()
@@ -64,17 +65,45 @@ def _ascii(value: str) -> str:
     return value
 
 
+_WEB = r"https?://[^\s\x00-\x20\x7f-\xa0\ufeff<>\"]+"
+
+
 def _web(value: str) -> str:
-    if value and not re.fullmatch(r"https?://[^\s<>\"]+", value):
+    if value and not re.fullmatch(_WEB, value):
         raise ValueError("it must be a web address that begins with https://")
     return value
 
 
-Line = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_single_line)]
-Prose = Annotated[str, AfterValidator(_clean)]
-Email = Annotated[str, StringConstraints(strip_whitespace=True, max_length=320), AfterValidator(_email)]
+_HIDDEN = r"\x00-\x08\x0b-\x1f\x7f-\x9f"
+_NO_LINE = rf"\t\n{_HIDDEN}\u2028\u2029"
+_SPACE = r" \xa0\u1680\u2000-\u200a\u202f\u205f\u3000"
+Line = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True),
+    AfterValidator(_single_line),
+    Field(json_schema_extra={"pattern": rf"^[^{_NO_LINE}]*$"}),
+]
+Words = Annotated[
+    Line,
+    StringConstraints(min_length=1),
+    Field(json_schema_extra={"pattern": rf"^[^{_NO_LINE}]*[^{_NO_LINE}{_SPACE}][^{_NO_LINE}]*$"}),
+]
+"""A line that says something."""
+
+Prose = Annotated[str, AfterValidator(_clean), Field(json_schema_extra={"pattern": rf"^([^{_HIDDEN}]|\r\n)*$"})]
+Email = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, max_length=320),
+    AfterValidator(_email),
+    Field(json_schema_extra={"anyOf": [{"const": ""}, {"format": "email"}]}),
+]
 SenderEmail = Annotated[Email, AfterValidator(_ascii)]
-WebAddress = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500), AfterValidator(_web)]
+WebAddress = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, max_length=500),
+    AfterValidator(_web),
+    Field(json_schema_extra={"pattern": f"^({_WEB})?$"}),
+]
 
 
 class Fields(BaseModel):
@@ -86,7 +115,7 @@ class Fields(BaseModel):
 class ContactFields(Fields):
     """Somebody whom journalists may call."""
 
-    name: Annotated[Line, StringConstraints(min_length=1, max_length=200)]
+    name: Annotated[Words, StringConstraints(max_length=200)]
     role: Annotated[Line, StringConstraints(max_length=300)] = ""
     phone: Annotated[Line, StringConstraints(max_length=50)] = ""
     email: Email = ""

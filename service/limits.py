@@ -6,6 +6,7 @@ import ipaddress
 import math
 import time
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import limits
@@ -30,6 +31,16 @@ LOGINS_OF_NETWORK, LOGINS_THERE, LOGINS_OF_ONE = 60, 10, 100
 TESTS = 30
 """Test mails an hour to one of the staff."""
 
+
+class Allowance(NamedTuple):
+    """A limit, what is left of it, the seconds until it is whole again, and those to wait now (0: go on)."""
+
+    limit: int
+    remaining: int
+    reset: int
+    wait: int
+
+
 _memory = SlidingWindowCounterRateLimiter(MemoryStorage())
 _resting: dict[str, float] = {}
 
@@ -53,6 +64,11 @@ def login(client: str, address: str) -> int:
 def test_mail(staff_id: int) -> int:
     """Count a test mail to one of the staff; return the seconds to wait where there are too many, else 0."""
     return _count(TESTS, "test", str(staff_id))
+
+
+def api_key(key_id: int) -> Allowance:
+    """Count a request by a program's key."""
+    return _allow(limits.RateLimitItemPerMinute(settings.current().api_limit), "key", str(key_id))
 
 
 def newsroom(slug: str) -> int:
@@ -84,7 +100,10 @@ def _key(text: str) -> str:
 
 
 def _count(amount: int, *names: str) -> int:
-    item = limits.RateLimitItemPerHour(amount)
+    return _allow(limits.RateLimitItemPerHour(amount), *names).wait
+
+
+def _allow(item: limits.RateLimitItem, *names: str) -> Allowance:
     url = storage_url(settings.current().limits_store)
     if url and _resting.get(url, 0) <= time.monotonic():
         try:
@@ -94,11 +113,11 @@ def _count(amount: int, *names: str) -> int:
     return _hit(_memory, item, names)
 
 
-def _hit(limiter: SlidingWindowCounterRateLimiter, item: limits.RateLimitItem, names: tuple[str, ...]) -> int:
-    if limiter.hit(item, *names):
-        return 0
-    left = limiter.get_window_stats(item, *names).reset_time - time.time()
-    return max(1, math.ceil(left))
+def _hit(limiter: SlidingWindowCounterRateLimiter, item: limits.RateLimitItem, names: tuple[str, ...]) -> Allowance:
+    allowed = limiter.hit(item, *names)
+    window = limiter.get_window_stats(item, *names)
+    left = max(1, math.ceil(window.reset_time - time.time()))
+    return Allowance(item.amount, max(0, window.remaining), left, 0 if allowed else left)
 
 
 @lru_cache(maxsize=4)

@@ -7,12 +7,15 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from service.files import SLUG, ContactFields, Fields, Line, Prose, parse_yaml, split_front_matter
+from service.files import SLUG, ContactFields, Fields, Line, Prose, Words, parse_yaml, split_front_matter
 from service.i18n import LANGUAGES
 from service.states import Kind
 
 LONGEST_BODY = 200_000
 """Characters in a body: forty times a long press release, and rendered in a moment."""
+
+
+NO_OR_SLUG = f"^({SLUG.pattern})?$"
 
 
 def _slug(value: str) -> str:
@@ -33,16 +36,24 @@ def _kind(value: str) -> str:
     return value
 
 
+Language = Annotated[str, AfterValidator(_language), Field(json_schema_extra={"enum": ["", *LANGUAGES]})]
+"""One of ours, or empty for the newsroom's."""
+
+
 class Content(Fields):
     """What a release says, wherever it was written."""
 
-    slug: Annotated[str, StringConstraints(max_length=120), AfterValidator(_slug)] = ""
-    language: Annotated[str, AfterValidator(_language)] = ""
-    kind: Annotated[str, AfterValidator(_kind)] = Kind.PRESS_RELEASE.value
-    headline: Annotated[Line, StringConstraints(min_length=1, max_length=300)]
+    slug: Annotated[
+        str, StringConstraints(max_length=120), AfterValidator(_slug), Field(json_schema_extra={"pattern": NO_OR_SLUG})
+    ] = ""
+    language: Language = ""
+    kind: Annotated[str, AfterValidator(_kind), Field(json_schema_extra={"enum": list(Kind)})] = (
+        Kind.PRESS_RELEASE.value
+    )
+    headline: Annotated[Words, StringConstraints(max_length=300)]
     lead: Annotated[Prose, StringConstraints(max_length=5000)] = ""
     keywords: Annotated[
-        list[Annotated[Line, StringConstraints(min_length=1, max_length=100)]],
+        list[Annotated[Words, StringConstraints(max_length=100)]],
         Field(max_length=30, default_factory=list),
     ]
     contacts: Annotated[list[ContactFields], Field(max_length=20, default_factory=list)]

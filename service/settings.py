@@ -90,6 +90,7 @@ class Settings(BaseSettings):
     mailbox_smtp_port: int = Field(1025, ge=1, le=65535)
     visitor_limit: int = Field(20, ge=1)
     newsroom_limit: int = Field(2000, ge=1)
+    api_limit: int = Field(120, ge=1)
 
     @classmethod
     def settings_customise_sources(

@@ -3,7 +3,7 @@
 import structlog
 from sqlalchemy.exc import DBAPIError
 
-from service import books, broker, database, releases, settlement, staff, subscriptions
+from service import books, broker, database, keys, releases, settlement, staff, subscriptions
 from service.bells import ring_for
 from service.states import DispatchState
 from workers.app import app
@@ -41,7 +41,7 @@ def _settle() -> None:
         settlement.skip_cancelled(session, now)
         for dispatch_id in books.dispatches_in(session, DispatchState.SENDING):
             settlement.finish(session, dispatch_id, now)
-        for part in (subscriptions, staff):
+        for part in (subscriptions, staff, keys):
             part.expire(session, now)
 
 

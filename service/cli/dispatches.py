@@ -28,7 +28,7 @@ def list_(as_json: show.Json = False) -> None:
     with database.reading() as session:
         found = books.latest(session)
     if as_json:
-        show.as_json([show.books(one) for one in found])
+        show.as_json([books.told(one) for one in found])
         return
     rows = [
         [
@@ -54,7 +54,7 @@ def show_(number: Number, as_json: show.Json = False) -> None:
         raise _unknown(number)
     if as_json:
         trouble = {"unreachable_since": away.unreachable_since, "last_words": away.last_words} if away else None
-        show.as_json(show.books(found) | {"relay": trouble})
+        show.as_json(books.told(found) | {"relay": trouble})
         return
     _print(found, away)
 

@@ -9,8 +9,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from service.books import Books
-
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
 
 PIPED = 1000
@@ -41,25 +39,3 @@ def table(titles: list[str], rows: list[list[str]], empty: str) -> None:
     for row in rows:
         made.add_row(*row)
     console.print(made)
-
-
-def books(found: Books) -> dict[str, Any]:
-    """Return the books as the contract's JSON."""
-    dispatch, release = found.dispatch, found.dispatch.release
-    return {
-        "id": dispatch.id,
-        "release": f"{release.newsroom.slug}/{release.slug}",
-        "version": dispatch.version,
-        "state": dispatch.state.value,
-        "recipients": found.recipients,
-        "accepted": found.accepted,
-        "refused": found.refused,
-        "skipped": found.skipped,
-        "uncertain": found.uncertain,
-        "pending": found.pending,
-        "started_at": dispatch.started_at,
-        "finished_at": dispatch.finished_at,
-        "deferred": found.deferred,
-        "held": found.held,
-        "next_due": found.next_due,
-    }

@@ -30,7 +30,7 @@ HSTS = "max-age=31536000"
 
 
 class SecurityHeaders:
-    """Puts the security headers on every answer, errors included."""
+    """Puts the security headers on every answer, errors included, and those that the request's state asks for."""
 
     def __init__(self, app: ASGIApp, https: bool) -> None:
         self.app = app
@@ -42,7 +42,7 @@ class SecurityHeaders:
         async def sender(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in self.headers.items():
+                for name, value in (self.headers | scope.get("state", {}).get("headers", {})).items():
                     headers.setdefault(name, value)
             await send(message)
 

@@ -4,12 +4,13 @@ import re
 
 import structlog
 from fastapi import FastAPI, HTTPException, Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import Response
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from service import database, newsrooms
+from service.web.api import problem
 from service.web.methods import allowed
 from service.web.pages import SECRET, page, speak
 
@@ -35,8 +36,10 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(SQLAlchemyError, _database_failed)
 
 
-def show(request: Request, status: int, reason: str = "", headers: dict[str, str] | None = None) -> HTMLResponse:
-    """Return the page of an error."""
+def show(request: Request, status: int, reason: str = "", headers: dict[str, str] | None = None) -> Response:
+    """Return the page of an error, or its problem details to a program."""
+    if problem.is_api(request):
+        return problem.of_status(status, headers or {})
     secret = SECRET if request.url.path.startswith(TOKEN_PATHS) else {}
     reason = reason or REASONS.get(status, "broken" if status >= 500 else "not_found")
     sent = {"Cache-Control": "no-store", **secret, **(headers or {})}

@@ -1,5 +1,32 @@
 """The API for programs: JSON, bearer keys, problem details."""
 
-from fastapi import APIRouter
+from typing import Any
 
-router = APIRouter()
+from fastapi import APIRouter, FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+
+from service.web.api import dispatches, releases, subscriptions
+from service.web.api.document import document
+from service.web.api.problem import BASE, KINDS, Problem, invalid, told
+
+_about = APIRouter(prefix=BASE)
+routers = [releases.router, dispatches.router, subscriptions.router, _about]
+
+
+def install(app: FastAPI) -> None:
+    """Make the app answer problems."""
+    app.add_exception_handler(Problem, told)
+    app.add_exception_handler(RequestValidationError, invalid)
+
+
+@_about.get("/openapi.json", include_in_schema=False)
+def openapi() -> JSONResponse:
+    """Return the OpenAPI document."""
+    return JSONResponse(document([route for router in routers for route in router.routes]))
+
+
+@_about.get("/problems", tags=["problems"], operation_id="listProblems")
+def problems() -> dict[str, dict[str, Any]]:
+    """Say what each kind of problem is and what to do about it."""
+    return {name: {"status": kind.status, "title": kind.title, "help": kind.help} for name, kind in KINDS.items()}

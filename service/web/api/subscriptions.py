@@ -1,0 +1,52 @@
+"""Following from a page that is not ours: the CMS shows the field, we ask for the confirmation."""
+
+import hashlib
+from dataclasses import replace
+
+from fastapi import APIRouter
+
+from service import address, broker, database, limits, newsrooms, subscriptions
+from service.address import Address, BadAddress
+from service.web.api.document import answers
+from service.web.api.door import Editor
+from service.web.api.problem import BASE, Problem
+from service.web.api.shapes import Asked, Follow
+from service.web.consent import FollowBox
+
+ADDRESSES = {
+    "empty": "it must not be empty",
+    "long": "it is too long for an address",
+    "several": "it must be one address",
+    "control": "it holds control characters",
+    "local_part": "what stands before the @ must be ASCII",
+    "domain": "the domain takes no mail",
+    "syntax": "it is not an email address",
+}
+
+router = APIRouter(prefix=BASE, tags=["subscriptions"])
+
+
+@router.post("/newsrooms/{newsroom}/subscriptions", status_code=202, operation_id="follow", responses=answers())
+def follow(caller: Editor, newsroom: str, wanted: Follow) -> Asked:
+    """Take somebody's request to follow: they get a mail that asks them to confirm."""
+    slug = caller.enter(newsroom).slug
+    good = _address(wanted.email)
+    if wait := limits.newsroom(slug):
+        raise Problem("too-many", "Too many ask to follow this newsroom just now.", {"Retry-After": str(wait)})
+    with database.transaction() as session:
+        room = newsrooms.get(session, slug)
+        assert room is not None  # noqa: S101 - newsrooms do not go
+        shown = FollowBox(room, wanted.language or room.language, wanted.page or f"{BASE}/newsrooms/{slug}").shown
+        if wanted.consent:
+            version = hashlib.sha256(wanted.consent.encode()).hexdigest()[:12]
+            shown = replace(shown, text=wanted.consent, version=version)
+        subscriptions.subscribe(session, room, good, shown, database.now(session))
+    broker.ring(broker.CONFIRM)
+    return Asked(newsroom=slug)
+
+
+def _address(typed: str) -> Address:
+    try:
+        return address.parse(typed)
+    except BadAddress as bad:
+        raise Problem("invalid", errors=[{"pointer": "#/email", "detail": ADDRESSES[bad.code]}]) from None

@@ -11,7 +11,7 @@ from service import audit, books, broker, database, drafts, keys, moments, newsr
 from service.models import Newsroom, Release
 from service.moments import BadMoment
 from service.releases import Publication, PublishError
-from service.states import Role
+from service.states import ReleaseState, Role
 from service.web.api.document import answers
 from service.web.api.door import Caller, Editor, Publisher
 from service.web.api.problem import BASE, Problem
@@ -82,7 +82,7 @@ def create(
                 now = database.now(session)
                 keys.remember(session, caller.key, idempotency_key, _fingerprint(wanted), release, now)
             if wanted.publish:
-                done = _publish(session, caller, release, wanted.publish)
+                done = _publish(session, caller, release, wanted.publish, None, "#/publish")
     _ring(done)
     shown = _read(caller, release)
     response.headers["Location"] = _place(release)
@@ -196,8 +196,7 @@ def publish(caller: Publisher, release: Number, how: PublishSeen | None = None) 
     """Publish a release once, now or at a time; again gives the same mailing."""
     how = how or PublishSeen()
     with database.transaction() as session:
-        _find(session, caller, release)
-        done = _publish(session, caller, release, how, how.revision)
+        done = _publish(session, caller, release, how, how.revision, "#")
     _ring(done)
     return Published(
         release=f"{caller.newsroom.slug}/{done.release.slug}",
@@ -209,31 +208,34 @@ def publish(caller: Publisher, release: Number, how: PublishSeen | None = None) 
     )
 
 
-def _publish(session: Session, caller: Caller, number: int, how: Publish, revision: int | None = None) -> Publication:
+def _publish(session: Session, caller: Caller, number: int, how: Publish, seen: int | None, place: str) -> Publication:
+    """Publish. `seen`: the revision that was read; `place`: where in the request's body `how` stands."""
     now = database.now(session)
     room = newsrooms.get(session, caller.newsroom.slug)
     assert room is not None  # noqa: S101 - newsrooms do not go
-    at = _moment(how.at, room, now) if how.at else None
+    at = _moment(how.at, room, _find(session, caller, number).release, now, f"{place}/at")
     try:
-        done = drafts.publish(session, room, number, now, revision=revision, at=at, mailed=how.mail)
+        done = drafts.publish(session, room, number, now, revision=seen, at=at, mailed=how.mail)
     except drafts.Stale as stale:
         raise Problem("changed", f"It is at revision {stale.release.revision} now.") from None
     except PublishError as error:
         raise Problem(REFUSALS[error.code]) from None
     if done.made:
-        act, headline = (
-            "release.schedule" if at else "release.publish",
-            releases.current(session, done.release).headline,
-        )
+        headline = releases.current(session, done.release).headline
+        act = "release.schedule" if at else "release.publish"
         audit.note(session, caller.actor, act, now, room.id, headline, release=number)
     return done
 
 
-def _moment(text: str, room: Newsroom, now: datetime) -> datetime:
+def _moment(text: str | None, room: Newsroom, release: Release, now: datetime, pointer: str) -> datetime | None:
+    """Return when to publish; the time of a request that is repeated may have passed since."""
+    if text is None or release.state is ReleaseState.PUBLISHED:
+        return None
     try:
-        return moments.parse_future(text, room.timezone, now)
+        at = moments.parse(text, room.timezone)
+        return at if at == release.publish_at else moments.parse_future(text, room.timezone, now)
     except BadMoment as bad:
-        error = {"pointer": "#/at", "detail": MOMENTS[bad.code], "choices": list(bad.choices)}
+        error = {"pointer": pointer, "detail": MOMENTS[bad.code], "choices": list(bad.choices)}
         raise Problem("invalid", errors=[error]) from None
 
 

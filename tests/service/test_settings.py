@@ -55,6 +55,7 @@ NONSENSE = [
     ("CHECK_DNS", "2"),
     ("VISITOR_LIMIT", "0"),
     ("NEWSROOM_LIMIT", "many"),
+    ("API_LIMIT", "0"),
 ]
 
 

@@ -59,14 +59,13 @@ def of(session: Session, dispatch_id: int) -> Books | None:
     )
     if dispatch is None:
         return None
-    grouped = select(Delivery.state, func.count()).where(Delivery.dispatch_id == dispatch_id).group_by(Delivery.state)
-    by_state = {state: number for state, number in session.execute(grouped)}  # noqa: C416 - rows, not pairs
-    held, next_due = session.execute(
-        select(
-            func.count().filter(Delivery.held.is_(True)),
-            func.min(Delivery.due_at).filter(Delivery.state == S.DEFERRED),
-        ).where(Delivery.dispatch_id == dispatch_id)
-    ).one()
+    grouped = (
+        select(Delivery.state, func.count(), func.count().filter(Delivery.held.is_(True)), func.min(Delivery.due_at))
+        .where(Delivery.dispatch_id == dispatch_id)
+        .group_by(Delivery.state)
+    )
+    rows = {row[0]: row for row in session.execute(grouped)}
+    by_state = {state: row[1] for state, row in rows.items()}
     return Books(
         dispatch=dispatch,
         recipients=dispatch.recipients,
@@ -76,8 +75,8 @@ def of(session: Session, dispatch_id: int) -> Books | None:
         uncertain=by_state.get(S.UNCERTAIN, 0),
         pending=sum(by_state.get(state, 0) for state in (S.QUEUED, S.CLAIMED, S.DEFERRED)),
         deferred=by_state.get(S.DEFERRED, 0),
-        held=held,
-        next_due=next_due,
+        held=sum(row[2] for row in rows.values()),
+        next_due=rows[S.DEFERRED][3] if S.DEFERRED in rows else None,
         read_at=now(session),
     )
 

@@ -49,54 +49,58 @@ class Books:
         return (self.recipients or 0) == settled + self.pending
 
 
-def of(session: Session, dispatch_id: int) -> Books | None:
-    """Return the books of a dispatch, or None where there is none."""
-    dispatch = session.get(
+def dispatch(session: Session, dispatch_id: int, newsroom_id: int | None = None) -> Dispatch | None:
+    """Return a dispatch (of a newsroom, where one is given) with its release, or None, without counting anything."""
+    found = session.get(
         Dispatch,
         dispatch_id,
         options=[joinedload(Dispatch.release).joinedload(Release.newsroom)],
         populate_existing=True,
     )
-    if dispatch is None:
+    return found if found and newsroom_id in (None, found.release.newsroom_id) else None
+
+
+def of(session: Session, dispatch_id: int, newsroom_id: int | None = None) -> Books | None:
+    """Return the books of a dispatch (of a newsroom, where one is given), or None where there is none."""
+    its = dispatch(session, dispatch_id, newsroom_id)
+    if its is None:
         return None
-    grouped = (
-        select(Delivery.state, func.count(), func.count().filter(Delivery.held.is_(True)), func.min(Delivery.due_at))
-        .where(Delivery.dispatch_id == dispatch_id)
-        .group_by(Delivery.state)
-    )
-    rows = {row[0]: row for row in session.execute(grouped)}
-    by_state = {state: row[1] for state, row in rows.items()}
+    rows = Delivery.dispatch_id == dispatch_id
+    grouped = select(Delivery.state, func.count()).where(rows).group_by(Delivery.state)  # an index alone answers it
+    by_state = {state: number for state, number in session.execute(grouped)}  # noqa: C416 - rows, not pairs
+    held = select(func.count()).where(rows, Delivery.state == S.UNCERTAIN, Delivery.held.is_(True))
+    next_due = select(func.min(Delivery.due_at)).where(rows, Delivery.state == S.DEFERRED)
     return Books(
-        dispatch=dispatch,
-        recipients=dispatch.recipients,
+        dispatch=its,
+        recipients=its.recipients,
         accepted=by_state.get(S.ACCEPTED, 0),
         refused=by_state.get(S.REFUSED, 0),
         skipped=by_state.get(S.SKIPPED, 0),
         uncertain=by_state.get(S.UNCERTAIN, 0),
         pending=sum(by_state.get(state, 0) for state in (S.QUEUED, S.CLAIMED, S.DEFERRED)),
         deferred=by_state.get(S.DEFERRED, 0),
-        held=sum(row[2] for row in rows.values()),
-        next_due=rows[S.DEFERRED][3] if S.DEFERRED in rows else None,
+        held=(session.scalar(held) or 0) if S.UNCERTAIN in by_state else 0,
+        next_due=session.scalar(next_due) if S.DEFERRED in by_state else None,
         read_at=now(session),
     )
 
 
 def told(found: Books) -> dict[str, Any]:
     """Return the books as commands and the API tell them."""
-    dispatch, release = found.dispatch, found.dispatch.release
+    mailing, release = found.dispatch, found.dispatch.release
     return {
-        "id": dispatch.id,
+        "id": mailing.id,
         "release": f"{release.newsroom.slug}/{release.slug}",
-        "version": dispatch.version,
-        "state": dispatch.state.value,
+        "version": mailing.version,
+        "state": mailing.state.value,
         "recipients": found.recipients,
         "accepted": found.accepted,
         "refused": found.refused,
         "skipped": found.skipped,
         "uncertain": found.uncertain,
         "pending": found.pending,
-        "started_at": dispatch.started_at,
-        "finished_at": dispatch.finished_at,
+        "started_at": mailing.started_at,
+        "finished_at": mailing.finished_at,
         "deferred": found.deferred,
         "held": found.held,
         "next_due": found.next_due,
@@ -107,6 +111,12 @@ def latest(session: Session, limit: int = 50) -> list[Books]:
     """Return the books of the latest dispatches, newest first."""
     ids = session.scalars(select(Dispatch.id).order_by(Dispatch.id.desc()).limit(limit))
     return [found for found in (of(session, number) for number in ids) if found is not None]
+
+
+def dispatches_of(session: Session, release_ids: list[int]) -> dict[int, int]:
+    """Return the number of the latest mailing of each release that has one."""
+    latest = select(Dispatch.release_id, func.max(Dispatch.id)).where(Dispatch.release_id.in_(release_ids))
+    return {release: number for release, number in session.execute(latest.group_by(Dispatch.release_id))}  # noqa: C416
 
 
 @dataclass(frozen=True)

@@ -142,18 +142,21 @@ def publish(
     *,
     revision: int | None = None,
     at: datetime | None = None,
-    mailed: bool = True,
+    mailed: bool | None = None,
 ) -> Publication:
     """Publish a draft (or what was scheduled) once, now or `at` a time; again gives what is there.
 
-    `revision`: the one that was read, or None to publish whatever is there. Raise Stale or PublishError.
+    `revision`: the one that was read, or None to publish whatever is there. `mailed`: False for the web only, None to
+    leave it as it was scheduled. Raise Stale, PublishError, or LookupError where there is no such release (any more).
     """
     release, version = read(session, newsroom.id, release_id, lock=True)
+    mailed = release.mailed if mailed is None else mailed
     if release.state is ReleaseState.PUBLISHED:
         return Publication(release, releases.dispatch_of(session, release), made=False)
     if release.state is ReleaseState.WITHDRAWN:
         raise PublishError(f"{newsroom.slug}/{release.slug} was withdrawn", "withdrawn")
-    if release.state is ReleaseState.SCHEDULED and at is not None and at == release.publish_at:
+    as_before = at is not None and at == release.publish_at and mailed == release.mailed
+    if release.state is ReleaseState.SCHEDULED and as_before:
         return Publication(release, None, made=False)
     if revision is not None and release.revision != revision:
         session.expunge_all()

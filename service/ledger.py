@@ -48,9 +48,13 @@ def enter(session: Session, kind: DeliveryKind, subscription_id: int, now: datet
 
 
 def enter_test(session: Session, staff_id: int, version_id: int, now: datetime) -> bool:
-    """Enter a test mail of a version to one of the staff; False where one still waits, which will be as it is then."""
+    """Enter a test mail of a version to one of the staff.
+
+    False where one still waits, which will be as the version is then, or where the version has just been deleted.
+    """
     waiting = (Delivery.staff_id == staff_id, Delivery.version_id == version_id, Delivery.state == S.QUEUED)
-    if session.scalar(select(Delivery.id).where(*waiting).limit(1)) is not None:
+    there = select(Version.id).where(Version.id == version_id).with_for_update(read=True, key_share=True)
+    if session.scalar(there) is None or session.scalar(select(Delivery.id).where(*waiting).limit(1)) is not None:
         return False
     session.execute(
         insert(Delivery).values(

@@ -190,8 +190,9 @@ def _dispatch(session: Session, release: Release, compiled: Compiled, now: datet
 
 def publish_due(session: Session, release_id: int, now: datetime) -> bool:
     """Publish a scheduled release whose time has come; True where this call did it."""
-    release = session.get(Release, release_id)
-    if release is None or release.publish_at is None or release.publish_at > now:
+    due = (Release.id == release_id, Release.state == ReleaseState.SCHEDULED, Release.publish_at <= now)
+    release = session.scalar(select(Release).where(*due).with_for_update(of=Release))
+    if release is None:  # somebody has just moved it, or published it
         return False
     compiled = _compile(release.newsroom, release, current(session, release), now) if release.mailed else None
     release.updated_at = now

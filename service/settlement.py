@@ -157,8 +157,10 @@ def settle(session: Session, now: datetime) -> int:
 
 def decide_held(session: Session, dispatch_id: int, now: datetime, *, resend: bool) -> int:
     """Decide on the uncertain mails that UNCERTAIN=hold keeps: send them again, or leave them uncertain."""
-    over = exists().where(Dispatch.id == dispatch_id, Dispatch.state == DispatchState.CANCELLED)
-    held = update(Delivery).where(Delivery.dispatch_id == dispatch_id, Delivery.held.is_(True), ~over)
+    state = select(Dispatch.state).where(Dispatch.id == dispatch_id).with_for_update()
+    if session.scalar(state) is DispatchState.CANCELLED:  # locked before its rows, as `cancel` does
+        return 0
+    held = update(Delivery).where(Delivery.dispatch_id == dispatch_id, Delivery.held.is_(True))
     again = {"state": S.DEFERRED, "due_at": now, "settled_at": None} if resend else {}
     decided = touched(session, held.values(held=False, **again))
     finish(session, dispatch_id, now)

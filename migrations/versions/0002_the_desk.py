@@ -7,6 +7,8 @@ revision = "0002"
 down_revision = "0001"
 
 ROLE = sa.Enum("editor", "publisher", "admin", name="role", native_enum=False, length=20)
+NUMBERED = {"sqlite_autoincrement": True}
+"""SQLite gives a number again once its row is deleted, unless told not to."""
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
@@ -100,11 +102,11 @@ def upgrade() -> None:
     op.create_index(op.f("ix_audit_newsroom_id_id"), "audit", ["newsroom_id", "id"], unique=False)
     with op.batch_alter_table("newsrooms") as batch_op:
         batch_op.add_column(sa.Column("follow_text", sa.String(length=500), nullable=False, server_default=""))
-    with op.batch_alter_table("releases") as batch_op:
+    with op.batch_alter_table("releases", table_kwargs=NUMBERED) as batch_op:
         batch_op.add_column(sa.Column("revision", sa.Integer(), nullable=False, server_default="1"))
         batch_op.add_column(sa.Column("updated_at", sa.DateTime(timezone=True), nullable=True))
     op.execute("UPDATE releases SET updated_at = created_at")
-    with op.batch_alter_table("releases") as batch_op:
+    with op.batch_alter_table("releases", table_kwargs=NUMBERED) as batch_op:
         batch_op.alter_column("updated_at", existing_type=sa.DateTime(timezone=True), nullable=False)
     with op.batch_alter_table("deliveries") as batch_op:
         batch_op.add_column(sa.Column("staff_id", sa.Integer(), nullable=True))
@@ -120,10 +122,17 @@ def upgrade() -> None:
         batch_op.create_check_constraint(
             op.f("ck_deliveries_one_recipient"), "(staff_id IS NULL) = (subscription_id IS NOT NULL)"
         )
+    for column in ("staff_id", "version_id"):
+        its = sa.text(f"{column} IS NOT NULL")
+        op.create_index(
+            op.f(f"ix_deliveries_{column}"), "deliveries", [column], sqlite_where=its, postgresql_where=its
+        )
 
 
 def downgrade() -> None:
     op.execute("DELETE FROM deliveries WHERE kind = 'test'")
+    for column in ("staff_id", "version_id"):
+        op.drop_index(op.f(f"ix_deliveries_{column}"), "deliveries")
     with op.batch_alter_table("deliveries") as batch_op:
         batch_op.drop_constraint(op.f("ck_deliveries_one_recipient"), type_="check")
         batch_op.drop_constraint(op.f("ck_deliveries_test_to_staff"), type_="check")

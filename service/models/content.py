@@ -60,6 +60,7 @@ class Release(Base):
     __table_args__ = (
         UniqueConstraint("newsroom_id", "slug"),
         Index(None, "newsroom_id", "state", "published_at"),
+        {"sqlite_autoincrement": True},  # a form that is still open must not meet another draft under its number
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

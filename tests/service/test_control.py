@@ -364,3 +364,22 @@ def test_going_on_before_it_was_expanded_rings_to_expand_it(press: Newsroom, run
     cancel(number)
     bells.ring_again(number)
     assert rung(broker.DISPATCHES) == 1, "an ended one is not rung for"
+
+
+def test_deciding_and_stopping_at_once_end_both(press: Newsroom, monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(monkeypatch, uncertain="hold")
+    crowd(press, 40)
+    number = dispatched(press)
+    for _ in range(40):
+        batch, lost = on_the_wire(number)
+        do(settlement.record, batch.claim_id, lost, LOST, after(1))
+    assert the_books(number).held == 40
+    acts: list[Callable[[], object]] = [
+        partial(do, settlement.decide_held, number, after(2), resend=True),
+        partial(cancel, number, 2),
+    ]
+    at_once(6, lambda n: acts[n % 2]())
+    found = the_books(number)
+    assert (found.held, state_of(number)) == (0, "cancelled")
+    sweep(number, OVER)
+    assert the_books(number).pending == 0

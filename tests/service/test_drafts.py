@@ -1,16 +1,16 @@
 """Drafts on both databases: changed from the revision that was read, published once, under one address each."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from threading import Barrier
 
 import pytest
 from sqlalchemy import func, select
 
-from service import database, drafts, newsrooms
+from service import address, database, drafts, ledger, newsrooms, releases, staff
 from service.models import Dispatch, Newsroom, Release, Version
 from service.release_file import Content
-from service.states import ReleaseState
+from service.states import ReleaseState, Role
 
 
 @pytest.fixture
@@ -139,3 +139,76 @@ def test_another_newsroom_finds_nothing(newsroom: Newsroom) -> None:
         assert not drafts.delete_draft(session, newsroom.id + 1, number)
         assert drafts.delete_draft(session, newsroom.id, number)
         assert session.scalar(select(func.count()).select_from(Version)) == 0
+
+
+def test_a_deleted_drafts_number_is_not_given_again(newsroom: Newsroom) -> None:
+    number = written(newsroom, "Borttaget")
+    with database.transaction() as session:
+        assert drafts.delete_draft(session, newsroom.id, number)
+    assert written(newsroom, "Något annat") > number
+    with pytest.raises(LookupError):
+        publish(newsroom, number)
+
+
+def test_what_is_moved_at_the_last_moment_waits_for_its_new_time(newsroom: Newsroom) -> None:
+    number = written(newsroom, "Badet öppnar")
+    with database.transaction() as session:
+        now = database.now(session)
+        drafts.publish(session, newsroom, number, now, at=now + timedelta(seconds=1))
+    later, due = now + timedelta(days=1), now + timedelta(seconds=2)
+    moved, go = Barrier(2), Barrier(2)
+
+    def move() -> None:
+        with database.transaction() as session:
+            drafts.publish(session, newsroom, number, now, at=later)
+            moved.wait(10)
+            go.wait(10)
+
+    with ThreadPoolExecutor(2) as pool:
+        moving = pool.submit(move)
+        moved.wait(10)  # it is moved and not yet committed; now the sweep finds it due
+        sweeping = pool.submit(sweep, number, due)
+        go.wait(10)
+        moving.result(20)
+        assert sweeping.result(20) is False
+    with database.reading() as session:
+        release, _ = drafts.read(session, newsroom.id, number)
+        assert (release.state, release.publish_at) == (ReleaseState.SCHEDULED, later)
+    assert sweep(number, later)
+
+
+def sweep(number: int, now: datetime) -> bool:
+    """Publish what is due, as the sweep does."""
+    with database.transaction() as session:
+        return releases.publish_due(session, number, now)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_whether_it_is_mailed_stays_as_it_was_scheduled(newsroom: Newsroom, *, first: bool) -> None:
+    number = written(newsroom, "Badet öppnar")
+
+    def go(at: datetime | None, mailed: bool | None) -> releases.Publication:
+        with database.transaction() as session:
+            return drafts.publish(session, newsroom, number, now, at=at, mailed=mailed)
+
+    with database.reading() as session:
+        now = database.now(session)
+    later, much_later = now + timedelta(days=1), now + timedelta(days=2)
+    assert go(later, first).made
+    assert not go(later, None).made
+    assert not go(later, first).made
+    assert go(much_later, None).release.mailed is first
+    assert go(much_later, not first).made, "said anew, it counts"
+    assert go(much_later, first).made
+    assert (go(None, None).dispatch is not None) is first
+
+
+def test_a_test_of_a_draft_that_is_deleted_meanwhile_is_not_sent(newsroom: Newsroom) -> None:
+    number = written(newsroom, "Badet öppnar")
+    with database.transaction() as session:
+        version = drafts.read(session, newsroom.id, number)[1].id
+        added = staff.add(session, address.parse("maja@example.org"), "", newsroom, Role.EDITOR, database.now(session))
+    with database.transaction() as session:
+        assert drafts.delete_draft(session, newsroom.id, number)
+    with database.transaction() as session:
+        assert not ledger.enter_test(session, added.staff.id, version, database.now(session))

@@ -76,6 +76,7 @@ def _count(request: Request, key: ApiKey) -> None:
     """Count a request, and tell so in the headers of draft-ietf-httpapi-ratelimit-headers-10."""
     found = limits.api_key(key.id)
     request.state.headers = {
+        "Cache-Control": "no-store",
         "RateLimit-Policy": f'"key";q={found.limit};w=60',
         "RateLimit": f'"key";r={found.remaining};t={found.reset}',
     }

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import HTTPException, Request
 from fastapi.exceptions import RequestValidationError
@@ -39,8 +40,10 @@ KINDS = {
     "invalid": Kind(422, "The request does not fit", "`errors` names each field or parameter, and what is wrong."),
     "key-reused": Kind(422, "The Idempotency-Key was another request's", "Use a new key for each new request."),
     "too-many": Kind(429, "Too many requests", "Wait as long as `Retry-After` says."),
-    "broken": Kind(500, "Something broke", "It is in the operator's log. Sending the same request again is safe."),
-    "away": Kind(503, "The database is away", "Nothing was done. Send the same request again in a while."),
+    "broken": Kind(500, "Something broke", "The operator's log says what. It may have been done all the same."),
+    "away": Kind(
+        503, "The database is away", "It may have been done all the same: send it again, with its Idempotency-Key."
+    ),
 }
 
 BY_STATUS = {400: "unreadable", 404: "not-found", 405: "method", 413: "too-large", 503: "away"}
@@ -126,10 +129,10 @@ def invalid(request: Request, error: Exception) -> JSONResponse:  # noqa: ARG001
 
 
 def _place(loc: tuple[Any, ...]) -> dict[str, str]:
-    """Return where in a request something is: a JSON pointer into the body (RFC 6901), or a parameter."""
+    """Return where in a request something is: a JSON pointer as a URI fragment (RFC 6901 §6), or a parameter."""
     if loc[0] != "body":
         return {"parameter": str(loc[-1])}
-    parts = (str(part).replace("~", "~0").replace("/", "~1") for part in loc[1:])
+    parts = (quote(str(part).replace("~", "~0").replace("/", "~1")) for part in loc[1:])  # "/" is ~1 by now
     return {"pointer": "#" + "".join(f"/{part}" for part in parts)}
 
 

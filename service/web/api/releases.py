@@ -52,7 +52,8 @@ router = APIRouter(prefix=BASE, tags=["releases"])
     PATH,
     status_code=201,
     operation_id="createRelease",
-    responses=answers("slug-taken", "empty", "unmailable", "key-reused") | MADE,
+    summary="Create a release",
+    responses=answers("slug-taken", "empty", "unmailable", "key-reused", body=True) | MADE,
 )
 def create(
     caller: Editor,
@@ -83,8 +84,8 @@ def create(
                 keys.remember(session, caller.key, idempotency_key, _fingerprint(wanted), release, now)
             if wanted.publish:
                 done = _publish(session, caller, release, wanted.publish, None, "#/publish")
+        shown = _shown(session, caller, release)  # here: once it is committed, nothing may go wrong any more
     _ring(done)
-    shown = _read(caller, release)
     response.headers["Location"] = _place(release)
     return shown
 
@@ -100,7 +101,8 @@ def _made_before(session: Session, caller: Caller, idempotency_key: str | None, 
 
 
 def _fingerprint(wanted: NewRelease) -> str:
-    return hashlib.sha256(wanted.model_dump_json().encode()).hexdigest()
+    """Return a hash of what was sent, without defaults: those of a later version may be others."""
+    return hashlib.sha256(wanted.model_dump_json(exclude_unset=True).encode()).hexdigest()
 
 
 def _create(session: Session, caller: Caller, room: Newsroom, wanted: NewRelease) -> int:
@@ -114,7 +116,7 @@ def _create(session: Session, caller: Caller, room: Newsroom, wanted: NewRelease
     return made.id
 
 
-@router.get(PATH, operation_id="listReleases", responses=answers())
+@router.get(PATH, operation_id="listReleases", summary="List releases", responses=answers("invalid"))
 def listed(
     caller: Editor,
     newsroom: str,
@@ -125,24 +127,22 @@ def listed(
     room = caller.enter(newsroom)
     with database.reading() as session:
         found = drafts.made_before(session, room.id, limit + 1, before)
-        mailings = books.of_releases(session, [one.release.id for one in found])
-    shown = [
-        _line(room, one, mailings[one.release.id].dispatch if one.release.id in mailings else None) for one in found
-    ]
+        mailings = books.dispatches_of(session, [one.release.id for one in found])
+    shown = [_line(room, one, mailings.get(one.release.id)) for one in found]
     more = f"{_place(room.slug)}?limit={limit}&before={shown[limit - 1].id}" if shown[limit:] else None
     return ReleaseList(releases=shown[:limit], next=more)
 
 
-@router.get(ONE, operation_id="readRelease", responses=answers())
+@router.get(ONE, operation_id="readRelease", summary="Read a release", responses=answers())
 def read(caller: Editor, release: Number) -> ReleaseShown:
     """Return a release with its text."""
-    return _read(caller, release)
-
-
-def _read(caller: Caller, number: int) -> ReleaseShown:
     with database.reading() as session:
-        found = _find(session, caller, number)
-        dispatch = releases.dispatch_of(session, found.release)
+        return _shown(session, caller, release)
+
+
+def _shown(session: Session, caller: Caller, number: int) -> ReleaseShown:
+    found = _find(session, caller, number)
+    dispatch = releases.dispatch_of(session, found.release)
     line = _line(caller.newsroom, found, dispatch.id if dispatch else None)
     text = {field: getattr(found.version, field) for field in ("lead", "body", "keywords", "contacts")}
     return ReleaseShown(**dict(line), **text, mailed=found.release.mailed, withdrawn_at=found.release.withdrawn_at)
@@ -190,7 +190,8 @@ def _url(room: Newsroom, release: Release) -> str:
     f"{ONE}/publish",
     status_code=202,
     operation_id="publishRelease",
-    responses=answers("changed", "withdrawn", "empty", "unmailable") | {202: {"links": DISPATCH}},
+    summary="Publish a release",
+    responses=answers("changed", "withdrawn", "empty", "unmailable", body=True) | {202: {"links": DISPATCH}},
 )
 def publish(caller: Publisher, release: Number, how: PublishSeen | None = None) -> Published:
     """Publish a release once, now or at a time; again gives the same mailing."""
@@ -220,6 +221,8 @@ def _publish(session: Session, caller: Caller, number: int, how: Publish, seen: 
         raise Problem("changed", f"It is at revision {stale.release.revision} now.") from None
     except PublishError as error:
         raise Problem(REFUSALS[error.code]) from None
+    except LookupError:  # deleted this very moment
+        raise Problem("not-found") from None
     if done.made:
         headline = releases.current(session, done.release).headline
         act = "release.schedule" if at else "release.publish"

@@ -50,7 +50,10 @@ class Publish(Fields):
             json_schema_extra={"format": "moment"},
         ),
     ] = None
-    mail: Annotated[bool, Field(description="false: on the web and in the feeds only; nobody is mailed, ever.")] = True
+    mail: Annotated[
+        bool | None,
+        Field(description="false: on the web only; nobody is mailed. Left out: true, or as it was scheduled."),
+    ] = None
 
 
 class PublishSeen(Publish):
@@ -105,7 +108,7 @@ class ReleaseShown(ReleaseLine):
     body: Annotated[str, Field(description="Markdown")]
     keywords: list[str]
     contacts: list[ContactShown]
-    mailed: Annotated[bool, Field(description="false: published on the web only")]
+    mailed: Annotated[bool, Field(description="false: it is, or will be, on the web only.")]
     withdrawn_at: Moment | None
 
 
@@ -184,6 +187,7 @@ class ProblemShown(BaseModel):
     title: str
     status: int
     detail: str
+    release: Annotated[str, Field(description="With `slug-taken`: where the other release is read.")] = ""
     errors: Annotated[list[dict[str, Any]] | None, Field(description="Each field or parameter that does not fit")] = (
         None
     )

@@ -26,7 +26,13 @@ ADDRESSES = {
 router = APIRouter(prefix=BASE, tags=["subscriptions"])
 
 
-@router.post("/newsrooms/{newsroom}/subscriptions", status_code=202, operation_id="follow", responses=answers())
+@router.post(
+    "/newsrooms/{newsroom}/subscriptions",
+    status_code=202,
+    operation_id="follow",
+    summary="Follow a newsroom",
+    responses=answers(body=True),
+)
 def follow(caller: Editor, newsroom: str, wanted: Follow) -> Asked:
     """Take somebody's request to follow: they get a mail that asks them to confirm."""
     slug = caller.enter(newsroom).slug

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from service import audit, bells, books, database, relay, releases, replies, settlement
 from service.address import veiled
 from service.books import Books
-from service.models import Audit, Relay, Version
+from service.models import Audit, Dispatch, Relay, Version
 from service.states import DeliveryState, DispatchState
 from service.web.desk import writing
 from service.web.desk.door import Desk, Editor, Publisher, Sent
@@ -50,14 +50,22 @@ def place(desk: Desk, number: int) -> str:
 
 def read(session: Session, desk: Desk, number: str) -> Shown:
     """Return a mailing of this newsroom; 404 for none, or somebody else's."""
-    found = books.of(session, number_of(number))
-    if found is None or found.dispatch.release.newsroom_id != desk.newsroom.id:
+    found = books.of(session, number_of(number), desk.newsroom.id)
+    if found is None:
         raise Refusal(404, "not_found")
     dispatch, away = found.dispatch, relay.state(session)
     since = None if away else books.idle_since(session, dispatch)
     idle = since if since is not None and found.read_at - since > LONG else None
     paused = books.last_control(session, dispatch) if dispatch.state is DispatchState.PAUSED else None
     return Shown(found, releases.current(session, dispatch.release), away, idle, paused)
+
+
+def _mailing(session: Session, desk: Desk, number: str) -> Dispatch:
+    """Return a mailing of this newsroom without counting; 404 for none, or somebody else's."""
+    found = books.dispatch(session, number_of(number), desk.newsroom.id)
+    if found is None:
+        raise Refusal(404, "not_found")
+    return found
 
 
 @router.get(ONE)
@@ -123,7 +131,7 @@ def refused(request: Request, desk: Editor, number: str) -> Response:
 def pause(desk: Publisher, number: str) -> Response:
     """Hold the mailing: no further mail is begun."""
     with database.transaction() as session:
-        found = read(session, desk, number).books.dispatch
+        found = _mailing(session, desk, number)
         if settlement.pause(session, found.id):
             _note(session, desk, "dispatch.pause", found.id)
             return go(place(desk, found.id), "paused")
@@ -134,7 +142,7 @@ def pause(desk: Publisher, number: str) -> Response:
 def resume(desk: Publisher, number: str) -> Response:
     """Let the mailing go on where it was."""
     with database.transaction() as session:
-        found = read(session, desk, number).books.dispatch
+        found = _mailing(session, desk, number)
         done = settlement.resume(session, found.id, database.now(session))
         if done:
             _note(session, desk, "dispatch.resume", found.id)
@@ -158,7 +166,7 @@ def ask_to_stop(request: Request, desk: Publisher, number: str) -> Response:
 def stop(desk: Publisher, number: str) -> Response:
     """End the mailing for good: what waits is skipped."""
     with database.transaction() as session:
-        found = read(session, desk, number).books.dispatch
+        found = _mailing(session, desk, number)
         done = settlement.cancel(session, found.id, database.now(session))
         if done:
             _note(session, desk, "dispatch.cancel", found.id)
@@ -172,7 +180,7 @@ def decide(desk: Publisher, number: str, form: Sent) -> Response:
         return go(place(desk, number_of(number)))
     resend = form.get("resend") == "yes"
     with database.transaction() as session:
-        found = read(session, desk, number).books.dispatch
+        found = _mailing(session, desk, number)
         now = database.now(session)
         if settlement.decide_held(session, found.id, now, resend=resend):
             _note(session, desk, "dispatch.decide", found.id, resend=resend)

@@ -20,6 +20,7 @@ from service.web.desk.door import Desk, Editor, Publisher, Sent
 from service.web.desk.drafting import ONE, found, place
 from service.web.desk.forms import Form
 from service.web.desk.frame import go, show
+from service.web.errors import Refusal
 
 MOMENTS = {
     "unreadable": "That is not a date and a time. Write them like 2026-03-01 and 09:30.",
@@ -68,7 +69,7 @@ def send(request: Request, desk: Publisher, number: str, form: Sent) -> Response
     release, version = found(desk, number)
     chosen = Chosen(form.get("date"), _clock(form.get("time")), form.get("choice"))
     try:
-        done = _publish(desk, release, form, chosen)
+        done, anybody = _publish(desk, release, form, chosen)
     except BadMoment as bad:
         said, choices = translate(desk.newsroom.language, MOMENTS[bad.code]), _choices(desk, bad)
         return _page(request, desk, release, version, 422, chosen=chosen, problem=said, choices=choices)
@@ -77,9 +78,11 @@ def send(request: Request, desk: Publisher, number: str, form: Sent) -> Response
         return _page(request, desk, release, version, 422, refused=said)
     except drafts.Stale:
         return _page(request, desk, release, version, 409, stale=True)
+    except LookupError:  # deleted this very moment
+        raise Refusal(404, "not_found") from None
     if done.made and done.dispatch is not None:
         broker.ring(broker.EXPAND, done.dispatch.id)
-    return _lead_to(desk, done)
+    return _lead_to(desk, done, anybody=anybody)
 
 
 def _clock(typed: str) -> str:
@@ -97,7 +100,8 @@ def _choices(desk: Desk, bad: BadMoment) -> list[tuple[str, datetime, str]]:
     ]
 
 
-def _publish(desk: Desk, release: Release, form: Form, chosen: Chosen) -> Publication:
+def _publish(desk: Desk, release: Release, form: Form, chosen: Chosen) -> tuple[Publication, bool]:
+    """Publish; return what it gave, and whether anybody follows."""
     later = form.get("when") == "later" or bool(chosen.choice)
     with database.transaction() as session:
         now = database.now(session)
@@ -107,20 +111,15 @@ def _publish(desk: Desk, release: Release, form: Form, chosen: Chosen) -> Public
         if done.made:
             version = releases.current(session, done.release)
             _note(session, desk, "release.schedule" if at else "release.publish", now, done.release, version)
-    return done
+        return done, subscriptions.reachable(session, desk.newsroom.id, now) > 0
 
 
-def _lead_to(desk: Desk, done: Publication) -> Response:
+def _lead_to(desk: Desk, done: Publication, *, anybody: bool) -> Response:
     if done.dispatch is not None:
-        note = ("published" if _anybody(desk) else "on-the-web") if done.made else "already"
+        note = ("published" if anybody else "on-the-web") if done.made else "already"
         return go(f"/desk/{desk.newsroom.slug}/dispatches/{done.dispatch.id}", note)
     scheduled = done.release.state is ReleaseState.SCHEDULED
     return go(place(desk, done.release.id), "scheduled" if scheduled else "on-the-web")
-
-
-def _anybody(desk: Desk) -> bool:
-    with database.reading() as session:
-        return subscriptions.reachable(session, desk.newsroom.id, database.now(session)) > 0
 
 
 def _page(request: Request, desk: Desk, release: Release, version: Version, status: int = 200, **more: Any) -> Response:

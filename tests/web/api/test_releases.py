@@ -212,6 +212,26 @@ def test_on_the_web_only(program: Make) -> None:
     assert count("dispatches") == 0
 
 
+def test_a_release_for_the_web_only_stays_so_until_its_time(program: Make) -> None:
+    followers("maja@example.org")
+    cms = program()
+    later = {"at": "2031-07-01T09:30", "mail": False}
+    made = cms.post(ROOM, BRIDGE | {"publish": later}).json()
+    assert (made["state"], made["mailed"]) == ("scheduled", False)
+    cms.post(f"/releases/{made['id']}/publish", {"at": "2031-07-02T09:30"})
+    assert cms.get(f"/releases/{made['id']}").json()["mailed"] is False
+    assert cms.post(f"/releases/{made['id']}/publish", {}).json()["dispatch"] is None
+    assert count("dispatches") == 0
+
+
+def test_no_longer_mailed_at_the_same_time_is_taken(program: Make) -> None:
+    cms = program()
+    made = cms.post(ROOM, BRIDGE | {"publish": {"at": "2031-07-01T09:30"}}).json()
+    assert made["mailed"] is True
+    assert cms.post(f"/releases/{made['id']}/publish", {"at": "2031-07-01T09:30", "mail": False}).status_code == 202
+    assert cms.get(f"/releases/{made['id']}").json()["mailed"] is False
+
+
 def test_a_withdrawn_release_is_not_published_again(program: Make) -> None:
     cms = program()
     number = cms.post(ROOM, BRIDGE | {"publish": {}}).json()["id"]

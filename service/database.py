@@ -139,7 +139,7 @@ def migrate() -> str:
     """Bring the schema up to date and return its revision."""
     url = settings.current().database
     if url.startswith("sqlite"):
-        settings.current().var_dir.mkdir(parents=True, exist_ok=True)
+        _make_room(settings.current().var_dir)
     try:
         command.upgrade(_alembic(), "head")
     except CommandError as error:  # alembic's word for a revision that is not in our folder
@@ -147,11 +147,23 @@ def migrate() -> str:
     return check_schema()
 
 
+def _make_room(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        said = f"no database can be made in {folder.resolve()}: {error.strerror}"
+        raise settings.SettingsError(f"{said}. Is this the directory of your .env?") from None
+
+
 def check_schema() -> str:
     """Return the schema's revision; raise PendingMigrations where it is not the code's."""
     config = settings.current()
-    if config.database.startswith("sqlite") and not Path(make_url(config.database).database or "").exists():
-        raise PendingMigrations("there is no database yet: run `utskick migrate` (or `utskick up`, which makes one)")
+    file = Path(make_url(config.database).database or "")
+    if config.database.startswith("sqlite") and not file.exists():
+        raise PendingMigrations(
+            f"there is no database yet at {file.resolve()}: run `utskick migrate` (or `utskick up`, which makes one), "
+            "or come to the directory of your .env"
+        )
     head = ScriptDirectory.from_config(_alembic()).get_current_head()
     bound = engine(settings.current().database).execution_options(utskick_reading=True)
     with bound.connect() as connection:

@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 from celery import Celery
 from celery.signals import beat_init, setup_logging, worker_init, worker_shutting_down
+from kombu.exceptions import OperationalError
 from sqlalchemy.exc import DBAPIError
 
 from service import broker, database, delivering, logs, settings, subscriptions
@@ -30,10 +31,25 @@ os.umask(0o077)
 app = _load()
 
 
+class _Plainly(logging.Filter):
+    """Tells of a broker that is away in one line: Celery's trace of it, each few seconds, hides everything else."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Change the record, keep it."""
+        error = record.exc_info[1] if record.exc_info else None
+        while error is not None and not isinstance(error, OperationalError | OSError):
+            error = error.__cause__ or error.__context__
+        if error is not None:
+            record.msg, record.args, record.exc_info = "broker away; it is tried again: %s", (error,), None
+        return True
+
+
 @setup_logging.connect  # type: ignore[untyped-decorator]
 def _log_plainly(loglevel: int = logging.WARNING, **_: Any) -> None:
     """Log lines, not Celery's banner: an operator reads them beside the other processes'."""
     logging.basicConfig(level=loglevel, format="%(levelname)s %(name)s: %(message)s")
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_Plainly())
     logs.configure()
 
 

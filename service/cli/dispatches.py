@@ -62,11 +62,12 @@ def show_(number: Number, as_json: show.Json = False) -> None:
 @app.command()
 def decide(
     number: Number,
-    resend: Annotated[
-        bool, typer.Option("--resend/--leave", help="Send the held mails again (some may get two), or leave them.")
-    ],
+    resend: Annotated[bool, typer.Option("--resend", help="Send the held mails again: some may get two.")] = False,
+    leave: Annotated[bool, typer.Option("--leave", help="Leave them as uncertain: some may get none.")] = False,
 ) -> None:
     """Decide on the uncertain mails that UNCERTAIN=hold keeps."""
+    if resend == leave:
+        raise typer.BadParameter("say which: --resend or --leave")
     database.check_schema()
     with database.transaction() as session:
         found = books.of(session, number)

@@ -18,12 +18,17 @@ def load(path: Annotated[Path, typer.Argument(metavar="FILE.yaml", help="The new
     database.check_schema()
     file = newsrooms.parse_file(files.read(path), path.name)
     with database.transaction() as session:
-        made = newsrooms.get(session, file.slug) is None
+        there = newsrooms.get(session, file.slug)
+        before = newsrooms.fields(there) if there else {}
         now = database.now(session)
         loaded = newsrooms.load(session, file, now)
-        audit.note(session, audit.COMMAND_LINE, "newsroom.save", now, loaded.id, loaded.name)
+        after = newsrooms.fields(loaded)
+        changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+        audit.note(session, audit.COMMAND_LINE, "newsroom.save", now, loaded.id, loaded.name, changed=changed)
     config = settings.current()
-    typer.echo(f"{'Made' if made else 'Updated'} {file.slug} ({file.name}): {config.site}/{file.slug}")
+    typer.echo(f"{'Updated' if before else 'Made'} {file.slug} ({file.name}): {config.site}/{file.slug}")
+    if before:
+        typer.echo(f"Changed: {', '.join(changed) or 'nothing'}.")
     if not file.address:
         typer.echo("Warning: no postal address (`address`), which every mail owes its readers.", err=True)
     if file.sender is None:

@@ -13,7 +13,7 @@ from service.cli import show, waiting
 from service.i18n import full_moment
 from service.models import Newsroom
 from service.release_file import ReleaseFile
-from service.releases import Publication
+from service.releases import Publication, PublishError
 from service.states import ReleaseState
 
 app = typer.Typer(no_args_is_help=True, help="Press releases.")
@@ -55,6 +55,12 @@ def _publish(slug: str, file: ReleaseFile, at: str, *, mailed: bool) -> tuple[Pu
         date = _old_date(file, room, now, mailed=mailed)
         when = _when(at, session, room, file, now)
         done = releases.publish(session, room, file, now, at=when, date=date, mailed=mailed)
+        if when and done.release.state is ReleaseState.SCHEDULED and done.release.publish_at != when:
+            raise PublishError(
+                f"{room.slug}/{done.release.slug} is scheduled for another time; change it at the desk, or withdraw it "
+                "and publish it again",
+                "scheduled",
+            )
         if done.made:
             act = "release.schedule" if when else "release.publish"
             audit.note(session, audit.COMMAND_LINE, act, now, room.id, file.headline, release=done.release.id)

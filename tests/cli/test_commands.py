@@ -177,6 +177,7 @@ BAD: list[tuple[list[str], int, str]] = [
     (["dispatch", "show", "9" * 30], 2, "than or equal to"),
     (["dispatch", "decide", "999", "--resend"], 1, "there is no dispatch 999"),
     (["dispatch", "decide", "999"], 2, "--resend"),
+    (["dispatch", "decide", "999", "--resend", "--leave"], 2, "--leave"),
     (["dispatch", "pause", "999"], 1, "there is no dispatch 999"),
     (["dispatch", "resume", "999"], 1, "there is no dispatch 999"),
     (["dispatch", "cancel", "999"], 1, "there is no dispatch 999"),
@@ -263,6 +264,7 @@ def test_the_words_for_things(house: Stack) -> None:
     )
     assert made.out.startswith("Made asele-strand")
     assert loaded.out.startswith("Updated asele-strand")
+    assert "Changed: " in loaded.out
     assert listed.json == [{"slug": "asele-strand", "name": "Åsele strands kommun", "language": "sv"}]
     assert "  Strandgatan 1\n" in shown.out
     assert first.json == {
@@ -301,6 +303,7 @@ def test_publishing_in_all_its_ways(house: Stack) -> None:
         [*PUBLISH, other],
         [*PUBLISH, later, "--at", "2930-03-01 09:30"],
         [*PUBLISH, later, "--json"],
+        [*PUBLISH, later, "--at", "2931-03-01 09:30"],
         [*PUBLISH, old, "--no-mail"],
         [*PUBLISH, old, "--no-mail", "--json"],
         ["release", "withdraw", "asele-strand/badet"],
@@ -309,8 +312,8 @@ def test_publishing_in_all_its_ways(house: Stack) -> None:
         ["dispatch", "show", "1", "--json"],
         ["release", "list"],
     )
-    assert [one.code for one in said] == [0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0]
-    first, again, refused, scheduled, repeated, archived, unmailed, gone, gone_again, late, books, listed = said
+    assert [one.code for one in said] == [0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0]
+    first, again, refused, scheduled, repeated, moved, archived, unmailed, gone, gone_again, late, books, listed = said
     assert first.out.startswith("asele-strand/badet is published: ")
     assert again.out.startswith("asele-strand/badet is already published: ")
     assert refused.err.startswith("utskick: asele-strand/badet is already published; use")
@@ -318,6 +321,7 @@ def test_publishing_in_all_its_ways(house: Stack) -> None:
     assert "is scheduled for" in scheduled.out
     assert "09:30" in scheduled.out
     assert repeated.json["dispatch"] is None
+    assert "scheduled for another time" in moved.err
     assert "nobody is mailed" in archived.out
     assert unmailed.json["dispatch"] is None
     assert (gone.out, gone_again.out) == (

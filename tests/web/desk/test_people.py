@@ -89,7 +89,7 @@ def test_every_setting_of_the_file_can_be_changed(person: Callable[..., Person])
         ("website", "javascript:alert(1)", "https://"),
         ("sender.address", "åsa@example.org", "name@example.org"),
         ("bounce_address", "nobody", "name@example.org"),
-        ("language", "de", "Välj en av dem"),
+        ("language", "de", "Välj ett av alternativen"),
         ("contacts.0.email", "nobody", "name@example.org"),
         ("about", "\x07", "dolda tecken"),
         ("follow_text", "x" * 501, "Högst 500 tecken"),

@@ -35,7 +35,7 @@ def test_any_newsroom_saved_unchanged_is_unchanged(person: Callable[..., Person]
     admin = person()
 
     @given(any_newsroom.fields)
-    @limits(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+    @limits(max_examples=40, suppress_health_check=[HealthCheck.too_slow], deadline=None)
     def unchanged(fields: dict[str, Any]) -> None:
         file = NewsroomFile.model_validate(fields | {"slug": "norrvik"})
         with database.transaction() as session:

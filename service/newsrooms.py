@@ -1,11 +1,13 @@
 """Newsrooms: read from a file, kept, shown back."""
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 from pydantic import AfterValidator, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
@@ -25,9 +27,10 @@ RESERVED = frozenset(
 
 def _slug(value: str) -> str:
     if not SLUG.fullmatch(value):
-        raise ValueError("use a-z, 0-9 and single hyphens")
+        raise PydanticCustomError("slug", "use a-z, 0-9 and single hyphens")
     if value in RESERVED:
-        raise ValueError(f"{value!r} is a name of the site's own; choose another")
+        said = "{value} is a name of the site's own; choose another"
+        raise PydanticCustomError("slug_reserved", said, {"value": repr(value)})
     return value
 
 
@@ -35,7 +38,14 @@ def _zone(value: str) -> str:
     try:
         ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"{value!r} is not a time zone; write it like Europe/Stockholm") from None
+        said = "{value} is not a time zone; write it like Europe/Stockholm"
+        raise PydanticCustomError("time_zone", said, {"value": repr(value)}) from None
+    return value
+
+
+def _colour(value: str) -> str:
+    if value and not re.fullmatch(r"#[0-9a-fA-F]{6}", value):
+        raise PydanticCustomError("colour", "write the colour like #1f5f4a")
     return value
 
 
@@ -65,7 +75,7 @@ class NewsroomFile(Fields):
     address: Prose = ""
     phone: Annotated[Line, StringConstraints(max_length=50)] = ""
     about: Prose = ""
-    accent: Annotated[str, StringConstraints(pattern=r"^(#[0-9a-fA-F]{6})?$")] = ""
+    accent: Annotated[Line, AfterValidator(_colour)] = ""
     sender: SenderFields | None = None
     bounce_address: SenderEmail = ""
     follow_text: Annotated[Line, StringConstraints(max_length=500)] = ""

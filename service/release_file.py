@@ -6,6 +6,7 @@ from pathlib import PurePath
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
 from service.files import SLUG, ContactFields, Fields, Line, Prose, Words, parse_yaml, split_front_matter
 from service.i18n import LANGUAGES
@@ -20,19 +21,19 @@ NO_OR_SLUG = f"^({SLUG.pattern})?$"
 
 def _slug(value: str) -> str:
     if value and not SLUG.fullmatch(value):
-        raise ValueError("use a-z, 0-9 and single hyphens")
+        raise PydanticCustomError("slug", "use a-z, 0-9 and single hyphens")
     return value
 
 
 def _language(value: str) -> str:
     if value and value not in LANGUAGES:
-        raise ValueError(f"it must be one of {', '.join(LANGUAGES)}")
+        raise PydanticCustomError("choice", "it must be one of {offered}", {"offered": ", ".join(LANGUAGES)})
     return value
 
 
 def _kind(value: str) -> str:
     if value not in list(Kind):
-        raise ValueError(f"it must be one of {', '.join(Kind)}")
+        raise PydanticCustomError("choice", "it must be one of {offered}", {"offered": ", ".join(Kind)})
     return value
 
 

@@ -1,4 +1,4 @@
-"""Tokens: stored ones for leaving, signed ones for confirming."""
+"""Tokens: stored ones for leaving, signed ones for confirming and for what a follow box shows."""
 
 import hashlib
 import hmac
@@ -46,16 +46,34 @@ def is_leave_token(token: str) -> bool:
 
 def confirm_token(subscription_id: int) -> str:
     """Return the signed token of a confirm link; how long it is good for stands in the subscription's row."""
-    return _confirm().dumps(subscription_id)
+    return _signer("confirm").dumps(subscription_id)
 
 
 def read_confirm_token(token: str) -> int | None:
     """Return the subscription's id, or None for a token that we did not make for this purpose."""
+    found = _read("confirm", token)
+    return found if isinstance(found, int) else None
+
+
+def shown_token(newsroom: str, page: str, language: str, text: str) -> str:
+    """Return what a newsroom's follow box shows, signed: the same for everybody who reads the page, and for good."""
+    return _signer("shown").dumps((newsroom, page, language, text))
+
+
+def read_shown_token(token: str, newsroom: str) -> tuple[str, str, str] | None:
+    """Return page, language and text, or None for a token that we did not make for this newsroom."""
+    found = _read("shown", token)
+    if not isinstance(found, list) or found[0] != newsroom:
+        return None
+    _, page, language, text = found
+    return page, language, text
+
+
+def _read(purpose: str, token: str) -> object:
     try:
-        found = _confirm().loads(token) if _is_canonical(token) else None
+        return _signer(purpose).loads(token) if _is_canonical(token) else None
     except (BadData, UnicodeError):
         return None
-    return found if isinstance(found, int) else None
 
 
 def _is_canonical(token: str) -> bool:
@@ -64,8 +82,8 @@ def _is_canonical(token: str) -> bool:
     return base64_encode(base64_decode(signature)).decode() == signature
 
 
-def _confirm() -> URLSafeSerializer:
+def _signer(purpose: str) -> URLSafeSerializer:
     keys = settings.current().secret_keys
     signer = {"digest_method": hashlib.sha256}
     oldest_first = list(reversed(keys))  # itsdangerous signs with the last
-    return URLSafeSerializer(oldest_first, salt="utskick.confirm", signer_kwargs=signer)
+    return URLSafeSerializer(oldest_first, salt=f"utskick.{purpose}", signer_kwargs=signer)

@@ -1,7 +1,7 @@
 """POST of the follow box: parse, count, subscribe, and the same answer for everyone."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Request
@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from service import address, broker, database, limits, newsrooms, releases, subscriptions
 from service.i18n import LANGUAGES
 from service.models import Newsroom
-from service.web.consent import FollowBox
+from service.web.consent import FollowBox, shown_by
 from service.web.errors import Refusal
 from service.web.pages import page, speak
 from service.web.public import press_room_of
@@ -28,11 +28,12 @@ router = APIRouter()
 
 @dataclass(frozen=True)
 class Typed:
-    """The fields of the form, as they came."""
+    """The fields of the form, as they came; the address alone is enough."""
 
-    email: str
-    page: str
-    language: str
+    email: str = ""
+    page: str = ""
+    language: str = ""
+    shown: str = ""
 
 
 async def typed_in(request: Request) -> Typed:
@@ -42,11 +43,11 @@ async def typed_in(request: Request) -> Typed:
     except StarletteHTTPException as refused:
         if refused.status_code != 400:
             raise
-        return Typed("", "", "")
+        return Typed()
     except (ValueError, LookupError):  # a charset that Python knows but that is no text encoding
-        return Typed("", "", "")
-    email, shown_on, language = (form.get(name) for name in ("email", "page", "language"))
-    return Typed(*(value if isinstance(value, str) else "" for value in (email, shown_on, language)))
+        return Typed()
+    found = ((field.name, form.get(field.name)) for field in fields(Typed))
+    return Typed(**{name: value for name, value in found if isinstance(value, str)})
 
 
 @router.post("/{slug}/subscribe")
@@ -63,7 +64,8 @@ def follow(request: Request, slug: str, typed: Annotated[Typed, Depends(typed_in
         newsroom = newsrooms.get(session, slug)
         if newsroom is None:
             raise HTTPException(404)
-        subscriptions.subscribe(session, newsroom, good, box.shown, database.now(session))
+        shown = shown_by(slug, typed.shown) or box.shown
+        subscriptions.subscribe(session, newsroom, good, shown, database.now(session))
     broker.ring(broker.CONFIRM)
     return page(request, "check_mail.html", 202, {"Cache-Control": "no-store"})
 

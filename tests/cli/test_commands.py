@@ -290,6 +290,12 @@ def test_what_show_prints_load_takes(quiet: Stack) -> None:
     assert again.out == shown.out
 
 
+def test_the_demos_newsroom_is_shown_as_it_was_read(house: Stack) -> None:
+    demo = ROOT / "service/cli/demo/newsroom.yaml"
+    _, shown = run(house, ["newsroom", "load", str(demo)], ["newsroom", "show", "fjallvik"])
+    assert newsrooms.parse_file(shown.out, "shown.yaml") == newsrooms.parse_file(files.read(demo), demo.name)
+
+
 def test_publishing_in_all_its_ways(house: Stack) -> None:
     file = written(house, "badet.md", RELEASE.format(fields=""))
     other = written(house, "annat.md", RELEASE.format(fields="slug: badet\nlead: Annat\n"))

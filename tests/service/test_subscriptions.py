@@ -11,6 +11,7 @@ from service import address, database, imports, ledger, subscriptions, tokens
 from service.models import Newsroom, Subscription
 from service.settings import SettingsError
 from service.states import SubscriptionState
+from service.subscriptions import ConsentShown
 from tests.servers import wait
 from tests.service.press import (
     CONSENT,
@@ -62,6 +63,17 @@ def suppress(email: str, reason: str, press: Newsroom | None = None, expires: da
         hash=address.hash_of(email), room=press and press.id, reason=reason, now=START.replace(tzinfo=None),
         expires=expires and expires.replace(tzinfo=None),
     )  # fmt: skip
+
+
+def test_the_consent_record_is_to_the_letter_what_was_shown(press: Newsroom) -> None:
+    text = (
+        '  Åsele strands "kommun" & A\u030asa’s 👩\u200d🚒 \u2010 \\ %s {0} <b>\u00a0\ufeff' + "Högst ett brev. " * 40
+    )
+    shown = ConsentShown(text=text, version="0123456789ab", page="/asele-strand/releases/badet", language="fi")
+    do(subscriptions.subscribe, press, address.parse(ANNA), shown, START)
+    kept = one("SELECT text, text_version, page, language FROM consents")
+    assert kept == (text, "0123456789ab", "/asele-strand/releases/badet", "fi")
+    assert subscription(ANNA, press).language == "fi"
 
 
 def test_an_unknown_address_gets_a_pending_row_a_consent_and_a_confirmation(press: Newsroom) -> None:

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from service import database, settings
 from service.web import create_app, door
 from service.web.__main__ import main
-from service.web.desk.problems import FOUND, OTHER, SAID
+from service.web.desk.problems import OTHER, SAID
 from service.web.desk.sending import MOMENTS, REFUSALS
 
 from .conftest import Follower, configure, rows
@@ -209,7 +209,7 @@ def used() -> set[str | tuple[str, ...]]:
 
 def said_at_the_desk() -> set[str | tuple[str, ...]]:
     """Return what the desk says: in its templates, in its code, and in the tables that its code looks up."""
-    found: set[str | tuple[str, ...]] = {*MOMENTS.values(), *REFUSALS.values(), *SAID.values(), *FOUND.values(), OTHER}
+    found: set[str | tuple[str, ...]] = {*MOMENTS.values(), *REFUSALS.values(), *SAID.values(), OTHER}
     for path in sorted((settings.ROOT / "templates/desk").glob("*.html")):
         found |= {message for _, message, _, _ in extract_from_file("jinja2.ext:babel_extract", path)}
     for path in sorted((CODE / "service/web/desk").glob("*.py")):

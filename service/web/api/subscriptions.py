@@ -1,8 +1,5 @@
 """Following from a page that is not ours: the CMS shows the field, we ask for the confirmation."""
 
-import hashlib
-from dataclasses import replace
-
 from fastapi import APIRouter
 
 from service import address, broker, database, limits, newsrooms, subscriptions
@@ -11,7 +8,7 @@ from service.web.api.document import answers
 from service.web.api.door import Editor
 from service.web.api.problem import BASE, Problem
 from service.web.api.shapes import Asked, Follow
-from service.web.consent import FollowBox
+from service.web.consent import FollowBox, as_shown
 
 ADDRESSES = {
     "empty": "it must not be empty",
@@ -42,10 +39,8 @@ def follow(caller: Editor, newsroom: str, wanted: Follow) -> Asked:
     with database.transaction() as session:
         room = newsrooms.get(session, slug)
         assert room is not None  # noqa: S101 - newsrooms do not go
-        shown = FollowBox(room, wanted.language or room.language, wanted.page or f"{BASE}/newsrooms/{slug}").shown
-        if wanted.consent:
-            version = hashlib.sha256(wanted.consent.encode()).hexdigest()[:12]
-            shown = replace(shown, text=wanted.consent, version=version)
+        box = FollowBox(room, wanted.language or room.language, wanted.page or f"{BASE}/newsrooms/{slug}")
+        shown = as_shown(box.page, box.language, wanted.consent or box.consent)
         subscriptions.subscribe(session, room, good, shown, database.now(session))
     broker.ring(broker.CONFIRM)
     return Asked(newsroom=slug)

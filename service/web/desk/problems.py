@@ -10,23 +10,22 @@ SAID = {
     "missing": "Fill in this field.",
     "string_too_short": "Fill in this field.",
     "string_too_long": "This is too long. At most %(max_length)s characters fit.",
+    "keyword_too_long": "One of the keywords is too long. Put commas between them. "
+    "Each may have at most %(max_length)s characters.",
     "too_long": "There are too many. At most %(max_length)s fit.",
     "literal_error": "Choose one of those offered.",
-    "string_pattern_mismatch": "Write the colour like #1f5f4a.",
+    "choice": "Choose one of those offered.",
+    "several_lines": "Write it on one line.",
+    "control_characters": "There are hidden characters in it. Type it by hand instead of pasting it.",
+    "email": "The address does not look right. Write it like name@example.org.",
+    "sender_email": "An address that mail comes from must be without å, ä, ö and the like before the @ sign.",
+    "web_address": "Write a web address that begins with https://.",
+    "slug": "Use a–z, 0–9 and single hyphens.",
+    "slug_reserved": "The site itself uses that name. Choose another.",
+    "time_zone": "That is not a time zone. Write it like Europe/Stockholm.",
+    "colour": "Write the colour like #1f5f4a.",
 }
-"""What pydantic finds, by its type, as we say it."""
-
-FOUND = {
-    "one line": "Write it on one line.",
-    "control characters": "There are hidden characters in it. Type it by hand instead of pasting it.",
-    "not an email address": "The address does not look right. Write it like name@example.org.",
-    "must be without": ("An address that mail comes from must be without å, ä, ö and the like before the @ sign."),
-    "web address": "Write a web address that begins with https://.",
-    "single hyphens": "Use a–z, 0–9 and single hyphens.",
-    "not a time zone": "That is not a time zone. Write it like Europe/Stockholm.",
-    "must be one of": "Choose one of those offered.",
-}
-"""What our own validators find, by words of theirs."""
+"""What pydantic and our own validators find, by its kind, as we say it."""
 
 OTHER = "This cannot be used as it is."
 
@@ -48,9 +47,9 @@ def of(error: ValidationError, language: str) -> Problems:
 
 
 def _say(one: dict[str, Any], language: str) -> str:
-    own = (said for words, said in FOUND.items() if words in str(one["msg"]))
     kind = one["type"]
     if kind in ("too_long", "too_short") and one["ctx"].get("field_type") != "List":
         kind = f"string_{kind}"  # a text whose length is looked at after it was cleaned
-    message = SAID.get(kind) or next(own, OTHER)
-    return translate(language, message, **one.get("ctx", {}))
+    if kind == "string_too_long" and isinstance(one["loc"][-1], int):
+        kind = "keyword_too_long"  # the one list of texts
+    return translate(language, SAID.get(kind, OTHER), **one.get("ctx", {}))

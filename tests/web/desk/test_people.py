@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from html import unescape
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
@@ -13,45 +12,9 @@ from service import database, keys, newsrooms, staff
 from service.models import Audit, Staff
 from tests.web.conftest import newsroom_of, rows
 from tests.web.desk.conftest import Person
+from tests.web.desk.filled import Filled, form
 
 PEOPLE, SETTINGS = "/desk/norrvik/people", "/desk/norrvik/settings"
-
-
-class Filled(HTMLParser):
-    """The fields of a form as a browser would send them unchanged."""
-
-    def __init__(self, html: str, action: str) -> None:
-        super().__init__()
-        self.action, self.inside, self.name = action, False, ""
-        self.fields: dict[str, str] = {}
-        self.select, self.text = "", ""
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
-        if tag == "form":
-            self.inside = given.get("action") == self.action
-        if not self.inside:
-            return
-        if tag == "input" and given.get("name"):
-            self.fields[given["name"]] = given.get("value", "")
-        if tag == "textarea":
-            self.name, self.text = given["name"], ""
-        if tag == "select":
-            self.select = given["name"]
-        if tag == "option" and "selected" in given:
-            self.fields[self.select] = given["value"]
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "textarea" and self.inside:
-            self.fields[self.name] = self.text.removeprefix("\n")
-
-
-def form(person: Person, path: str, action: str = "") -> dict[str, str]:
-    return Filled(person.get(path).text, action or path).fields
 
 
 def kept() -> dict[str, Any]:
@@ -126,7 +89,7 @@ def test_every_setting_of_the_file_can_be_changed(person: Callable[..., Person])
         ("website", "javascript:alert(1)", "https://"),
         ("sender.address", "åsa@example.org", "name@example.org"),
         ("bounce_address", "nobody", "name@example.org"),
-        ("language", "de", "Välj en av dem"),
+        ("language", "de", "Välj ett av alternativen"),
         ("contacts.0.email", "nobody", "name@example.org"),
         ("about", "\x07", "dolda tecken"),
         ("follow_text", "x" * 501, "Högst 500 tecken"),

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -85,6 +86,14 @@ def send(request: Request, desk: Publisher, number: str, form: Sent) -> Response
     return _lead_to(desk, done, anybody=anybody)
 
 
+def _chosen(desk: Desk, release: Release) -> Chosen:
+    """Return the time that stands, for the form in which it is changed."""
+    if release.publish_at is None:
+        return Chosen()
+    local = release.publish_at.astimezone(ZoneInfo(desk.newsroom.timezone))
+    return Chosen(f"{local:%Y-%m-%d}", f"{local:%H:%M}")
+
+
 def _clock(typed: str) -> str:
     """Return 9.30 as 09:30, which the field can show again too; what is no time stays as typed."""
     found = re.fullmatch(r"\s*([0-9]{1,2})[.:]([0-9]{2})\s*", typed)
@@ -123,7 +132,13 @@ def _lead_to(desk: Desk, done: Publication, *, anybody: bool) -> Response:
 
 
 def _page(request: Request, desk: Desk, release: Release, version: Version, status: int = 200, **more: Any) -> Response:
-    usual: dict[str, Any] = {"chosen": Chosen(), "problem": "", "choices": (), "refused": "", "stale": False}
+    usual: dict[str, Any] = {
+        "chosen": _chosen(desk, release),
+        "problem": "",
+        "choices": (),
+        "refused": "",
+        "stale": False,
+    }
     with database.reading() as session:
         now = database.now(session)
         count = subscriptions.reachable(session, desk.newsroom.id, now)

@@ -145,17 +145,31 @@ def set_by_link(session: Session, token: str, password_hash: str, now: datetime)
     return session.get_one(Staff, number, populate_existing=True)
 
 
-def set_password(session: Session, staff_id: int, password_hash: str, keep: int) -> None:
-    """Change a password; every log-in ends but the one to keep."""
-    session.execute(update(Staff).where(Staff.id == staff_id).values(password_hash=password_hash))
-    log_out_everywhere(session, staff_id, keep)
+def set_password(session: Session, known: Staff, password_hash: str, keep: int) -> bool:
+    """Change the password that was looked at; every log-in ends but the one to keep, and an open link is dead.
+
+    False where the password has become another since.
+    """
+    changed = update(Staff).where(Staff.id == known.id, Staff.password_hash == known.password_hash)
+    changed = changed.values(password_hash=password_hash, link_hash=None, link_expires_at=None)
+    if session.scalar(changed.returning(Staff.id)) is None:
+        return False
+    log_out_everywhere(session, known.id, keep)
+    return True
 
 
-def log_in(session: Session, staff_id: int, agent: str, now: datetime) -> str:
-    """Open a log-in and return its token, which only the browser keeps."""
+def log_in(session: Session, known: Staff, agent: str, now: datetime) -> str | None:
+    """Open a log-in by the password that was looked at and return its token, which only the browser keeps.
+
+    None where the password has become another since. The row is locked, so that whoever resets it comes before this
+    or ends it.
+    """
+    same = (Staff.id == known.id, Staff.password_hash.is_not(None), Staff.password_hash == known.password_hash)
+    if session.scalar(select(Staff.id).where(*same).with_for_update()) is None:
+        return None
     token = tokens.new_secret()
     login = Login(
-        staff_id=staff_id,
+        staff_id=known.id,
         token_hash=tokens.digest(token),
         agent="".join(filter(str.isprintable, agent))[:200],
         created_at=now,

@@ -97,7 +97,7 @@ def test_whoever_comes_from_another_newsroom_must_set_a_new_password() -> None:
     with database.transaction() as session:
         known = staff.by_address(session, MAJA)
         assert known is not None
-        token = staff.log_in(session, known.id, "", database.now(session))
+        token = staff.log_in(session, known, "", database.now(session))
     assert token
     said = utskick(*ADD)
     assert "its password, link and log-ins are void" in said.out
@@ -145,7 +145,7 @@ def test_logging_out_ends_every_browser() -> None:
     with database.transaction() as session:
         known = staff.by_address(session, MAJA)
         assert known is not None
-        tokens = [staff.log_in(session, known.id, "", database.now(session)) for _ in range(2)]
+        tokens = [staff.log_in(session, known, "", database.now(session)) for _ in range(2)]
     assert all(tokens)
     assert utskick("logout", MAJA).code == 0
     with database.reading() as session:

@@ -3,6 +3,7 @@
 import json
 import re
 from typing import Any
+from urllib.parse import quote
 
 import structlog
 from fastapi import APIRouter, FastAPI, Request
@@ -97,7 +98,8 @@ def _logged_out(request: Request, error: Exception) -> Response:
     if request.method != "POST":
         path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         onward = _ours(path)
-        return RedirectResponse(f"/desk/login?next={onward}" if onward != HOME else "/desk/login", 303)
+        asking = f"/desk/login?next={quote(onward, safe='/?=')}" if onward != HOME else "/desk/login"
+        return RedirectResponse(asking, 303)
     kept = ""
     if error.form.get("keep"):
         kept = json.dumps({"path": request.url.path, "pairs": error.form.kept}, ensure_ascii=False)

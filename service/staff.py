@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from threading import Semaphore
 
 from argon2 import PasswordHasher
@@ -26,8 +27,6 @@ SHORTEST, LONGEST = 12, 500
 _hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)  # OWASP's argon2id: 19 MiB, 2 passes
 _turns = Semaphore(4)
 """Passwords that are looked at at once: each takes 19 MiB."""
-
-_NOBODY = _hasher.hash("nobody's password")
 
 
 class Elsewhere(Exception):
@@ -128,10 +127,17 @@ def hashed(password: str) -> str:
 def matches(password_hash: str | None, password: str) -> bool:
     """Tell whether a password is the one; as long for nobody's. Do it outside of a transaction."""
     with _turns:
+        nobodys = _nobodys()  # also where it is not needed: the first answer takes as long for everyone
         try:
-            return _hasher.verify(password_hash or _NOBODY, password[:LONGEST]) and password_hash is not None
+            return _hasher.verify(password_hash or nobodys, password[:LONGEST]) and password_hash is not None
         except (VerificationError, InvalidHashError):
             return False
+
+
+@lru_cache(maxsize=1)
+def _nobodys() -> str:
+    """Return a hash to verify where there is none; made once, in a process that needs it."""
+    return _hasher.hash("nobody's password")
 
 
 def set_by_link(session: Session, token: str, password_hash: str, now: datetime) -> Staff | None:

@@ -39,14 +39,19 @@ async def typed_in(request: Request) -> Typed:
     """Return the form's fields; one that cannot be read counts as empty."""
     try:
         form = await request.form(max_files=0, max_fields=20)
+        typed = Typed(*(_text(form.get(name)) for name in ("email", "page", "language")))
+        "".join((typed.email, typed.page, typed.language)).encode()  # half a surrogate pair is no text
     except StarletteHTTPException as refused:
         if refused.status_code != 400:
             raise
         return Typed("", "", "")
-    except (ValueError, LookupError):  # a charset that Python knows but that is no text encoding
+    except (ValueError, LookupError):  # a charset that Python knows but that is no text encoding, or yields no text
         return Typed("", "", "")
-    email, shown_on, language = (form.get(name) for name in ("email", "page", "language"))
-    return Typed(*(value if isinstance(value, str) else "" for value in (email, shown_on, language)))
+    return typed
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 @router.post("/{slug}/subscribe")

@@ -191,6 +191,19 @@ def test_the_log_tells_in_words_what_was_done_newest_first(person: Callable[...,
     ]
 
 
+def test_the_log_tells_people_of_one_name_apart_and_from_the_command_line(person: Callable[..., Person]) -> None:
+    boss = person()
+    for email, name in (("one@example.org", "Anna Berg"), ("two@example.org", "Anna Berg"), (MAJA, "utskick")):
+        hire(email, name=name)
+        person(email=email).post(f"{PEOPLE}/keys", KEY)
+    with database.transaction() as session:
+        room = newsrooms.get(session, "norrvik")
+        assert room is not None
+        audit.note(session, audit.COMMAND_LINE, "key.make", database.now(session), room.id)
+    told = [re.sub(r"<[^>]+>", "", cell) for cell in re.findall(r"</time></td><td>(.*?)</td>", boss.get(LOG).text)]
+    assert told == ["utskick", f"utskick {MAJA}", "Anna Berg two@example.org", "Anna Berg one@example.org"]
+
+
 def test_the_log_goes_on_page_by_page(person: Callable[..., Person]) -> None:
     boss = person()
     with database.transaction() as session:

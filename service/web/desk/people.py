@@ -7,7 +7,7 @@ from fastapi.responses import Response
 from sqlalchemy.orm import Session
 
 from service import address, audit, database, keys, settings, staff
-from service.models import Staff
+from service.models import ApiKey, Staff
 from service.states import Role
 from service.web.desk.door import Admin, Desk, Sent
 from service.web.desk.frame import go, say, show
@@ -80,6 +80,14 @@ def change(desk: Admin, number: str, form: Sent) -> Response:
     return go(_place(desk), "role")
 
 
+@router.get(PATH + "/{number}/remove")
+def ask_to_remove(request: Request, desk: Admin, number: str) -> Response:
+    """Ask whether somebody's role is to be taken away."""
+    with database.reading() as session:
+        known = _member(session, desk, number)
+    return show(request, "remove.html", desk, known=known, at=_place(desk))
+
+
 @router.post(PATH + "/{number}/remove")
 def remove(desk: Admin, number: str) -> Response:
     """Take somebody's role away."""
@@ -119,15 +127,20 @@ def make_key(request: Request, desk: Admin, form: Sent) -> Response:
     return _page(request, desk, secret=secret)
 
 
+@router.get(PATH + "/keys/{number}/revoke")
+def ask_to_revoke(request: Request, desk: Admin, number: str) -> Response:
+    """Ask whether a key is to be closed for good."""
+    with database.reading() as session:
+        key = _key(session, desk, number)
+    return show(request, "revoke.html", desk, key=key, at=_place(desk))
+
+
 @router.post(PATH + "/keys/{number}/revoke")
 def revoke(desk: Admin, number: str) -> Response:
     """Close a key of this newsroom for good."""
     with database.transaction() as session:
         _still_admin(session, desk)
-        mine = {key.id: key for key in keys.every(session, desk.newsroom.id)}
-        key = mine.get(number_of(number))
-        if key is None:
-            raise Refusal(404, "not_found")
+        key = _key(session, desk, number)
         if keys.revoke(session, key.id, database.now(session)):
             _note(session, desk, "key.revoke", key.name)
     return go(_place(desk), "revoked")
@@ -171,6 +184,14 @@ def _member(session: Session, desk: Desk, number: str) -> Staff:
     if known is None:
         raise Refusal(404, "not_found")
     return known
+
+
+def _key(session: Session, desk: Desk, number: str) -> ApiKey:
+    mine = {key.id: key for key in keys.every(session, desk.newsroom.id)}
+    key = mine.get(number_of(number))
+    if key is None:
+        raise Refusal(404, "not_found")
+    return key
 
 
 def _own_link(session: Session, desk: Desk, known: Staff) -> str:

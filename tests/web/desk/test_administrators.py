@@ -92,6 +92,23 @@ def test_a_role_is_changed_and_taken_away_and_counts_from_the_next_click(person:
     assert acts()[-2:] == [("staff.add", other.email), ("staff.remove", other.email)]
 
 
+def test_every_act_says_on_whom_and_what_goes_for_good_asks_first(person: Callable[..., Person]) -> None:
+    boss = person()
+    hire("anna@example.org", role="editor", name="Anna Berg")
+    boss.post(f"{PEOPLE}/keys", KEY)
+    page = boss.get(PEOPLE).text
+    for act, whom in (("Ändra rollen", "Anna Berg"), ("Ny länk", "Anna Berg"), ("Ta bort", "Anna Berg")):
+        assert f'{act}<span class="aside">: {whom}</span>' in page
+    assert 'Spärra<span class="aside">: webbplatsen</span>' in page
+    before = rows()
+    for path, whom in re.findall(r'<a class="button quiet" href="([^"]+)">[^<]+<span class="aside">: ([^<]+)<', page):
+        asked = boss.get(path).text
+        assert whom in asked
+        assert f'method="post" action="{path}"' in asked
+    assert rows() == before
+    assert f'action="{PEOPLE}/{number_of("anna@example.org")}/remove"' not in page
+
+
 def test_nobody_changes_their_own_role_so_that_an_administrator_remains(person: Callable[..., Person]) -> None:
     boss = person()
     place = f"{PEOPLE}/{number_of(boss.email)}"

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from service.models import ApiKey, Audit, Staff
 
@@ -57,6 +57,7 @@ def note(
 
 
 def latest(session: Session, newsroom_id: int, limit: int = 100, before: int | None = None) -> list[Audit]:
-    """Return the latest acts in a newsroom, newest first; `before` a row's id, for the next page."""
+    """Return the latest acts in a newsroom with their staff, newest first; `before` a row's id, for the next page."""
     wanted = select(Audit).where(Audit.newsroom_id == newsroom_id).order_by(Audit.id.desc()).limit(limit)
+    wanted = wanted.options(joinedload(Audit.staff))
     return list(session.scalars(wanted.where(Audit.id < before) if before else wanted))

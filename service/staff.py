@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from threading import Semaphore
 
 from argon2 import PasswordHasher
@@ -27,7 +28,9 @@ _hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)  # OWAS
 _turns = Semaphore(4)
 """Passwords that are looked at at once: each takes 19 MiB."""
 
-_NOBODY = _hasher.hash("nobody's password")
+
+class Elsewhere(Exception):
+    """Somebody whom an administrator cannot let in: one of another newsroom may hold their password or link."""
 
 
 class BadPassword(Exception):
@@ -40,32 +43,47 @@ class BadPassword(Exception):
 
 @dataclass(frozen=True)
 class Added:
-    """Somebody with a new role; `token` is of the link to set a password, empty where one is set."""
+    """Somebody with a new role; `token` is of the link to set a password, empty where none was made."""
 
     staff: Staff
     token: str
+    voided: bool = False
+    """The password, the open link and the log-ins that they had are void."""
 
 
-def add(
-    session: Session, address: Address, name: str, newsroom: Newsroom, role: Role, now: datetime, invite: bool = True
-) -> Added:
-    """Give somebody a role in a newsroom, known or new; the role they had there is replaced.
+def add(session: Session, address: Address, name: str, newsroom: Newsroom, role: Role, now: datetime) -> Added:
+    """Give somebody a role in a newsroom, for the operator; the role they had there is replaced.
 
-    One without a password gets a link to set it, unless they are not to be invited from here.
+    One without a password gets a link to set it. So does whoever comes from elsewhere: a link is shown to the
+    administrator who makes it and proves no mailbox, so the password that they have may be somebody else's.
     """
-    database.one_at_a_time(session, f"staff:{address.hash}")
-    staff = by_address(session, address.text)
-    if staff is None:
-        staff = Staff(address=address.text, address_hash=address.hash, created_at=now)
-        session.add(staff)
-    staff.name = name or staff.name or ""
-    session.flush()
-    membership = _membership(session, staff.id, newsroom.id)
-    if membership is None:
-        session.add(Membership(staff_id=staff.id, newsroom_id=newsroom.id, role=role))
-    else:
-        membership.role = role
-    return Added(staff, new_link(session, staff, now) if invite and not staff.password_hash else "")
+    staff = _held(session, address, now)
+    voided = _membership(session, staff.id, newsroom.id) is None and _has_way_in(staff, now)
+    if voided:
+        _void(session, staff.id)
+    _give(session, staff, name, newsroom, role)
+    return Added(staff, "" if staff.password_hash else new_link(session, staff, now), voided)
+
+
+def add_here(session: Session, address: Address, name: str, newsroom: Newsroom, role: Role, now: datetime) -> Added:
+    """Do the same for an administrator of the newsroom; raise Elsewhere for somebody with an account from elsewhere.
+
+    A member of other newsrooms too gets no link and keeps the name: they are not this administrator's alone.
+    """
+    staff = _held(session, address, now)
+    others = works_elsewhere(session, staff.id, newsroom.id)
+    if _membership(session, staff.id, newsroom.id) is None and (others or _has_way_in(staff, now)):
+        raise Elsewhere
+    _give(session, staff, "" if others else name, newsroom, role)
+    return Added(staff, "" if others or staff.password_hash else new_link(session, staff, now))
+
+
+def link_here(session: Session, staff: Staff, newsroom_id: int, now: datetime) -> str:
+    """Return a new link's token for an administrator; raise Elsewhere where it would open another newsroom as well."""
+    _hold(session, staff.address_hash)
+    if works_elsewhere(session, staff.id, newsroom_id):
+        raise Elsewhere
+    return new_link(session, staff, now)
 
 
 def new_link(session: Session, staff: Staff, now: datetime) -> str:
@@ -109,10 +127,17 @@ def hashed(password: str) -> str:
 def matches(password_hash: str | None, password: str) -> bool:
     """Tell whether a password is the one; as long for nobody's. Do it outside of a transaction."""
     with _turns:
+        nobodys = _nobodys()  # also where it is not needed: the first answer takes as long for everyone
         try:
-            return _hasher.verify(password_hash or _NOBODY, password[:LONGEST]) and password_hash is not None
+            return _hasher.verify(password_hash or nobodys, password[:LONGEST]) and password_hash is not None
         except (VerificationError, InvalidHashError):
             return False
+
+
+@lru_cache(maxsize=1)
+def _nobodys() -> str:
+    """Return a hash to verify where there is none; made once, in a process that needs it."""
+    return _hasher.hash("nobody's password")
 
 
 def set_by_link(session: Session, token: str, password_hash: str, now: datetime) -> Staff | None:
@@ -126,17 +151,31 @@ def set_by_link(session: Session, token: str, password_hash: str, now: datetime)
     return session.get_one(Staff, number, populate_existing=True)
 
 
-def set_password(session: Session, staff_id: int, password_hash: str, keep: int) -> None:
-    """Change a password; every log-in ends but the one to keep."""
-    session.execute(update(Staff).where(Staff.id == staff_id).values(password_hash=password_hash))
-    log_out_everywhere(session, staff_id, keep)
+def set_password(session: Session, known: Staff, password_hash: str, keep: int) -> bool:
+    """Change the password that was looked at; every log-in ends but the one to keep, and an open link is dead.
+
+    False where the password has become another since.
+    """
+    changed = update(Staff).where(Staff.id == known.id, Staff.password_hash == known.password_hash)
+    changed = changed.values(password_hash=password_hash, link_hash=None, link_expires_at=None)
+    if session.scalar(changed.returning(Staff.id)) is None:
+        return False
+    log_out_everywhere(session, known.id, keep)
+    return True
 
 
-def log_in(session: Session, staff_id: int, agent: str, now: datetime) -> str:
-    """Open a log-in and return its token, which only the browser keeps."""
+def log_in(session: Session, known: Staff, agent: str, now: datetime) -> str | None:
+    """Open a log-in by the password that was looked at and return its token, which only the browser keeps.
+
+    None where the password has become another since. The row is locked, so that whoever resets it comes before this
+    or ends it.
+    """
+    same = (Staff.id == known.id, Staff.password_hash.is_not(None), Staff.password_hash == known.password_hash)
+    if session.scalar(select(Staff.id).where(*same).with_for_update()) is None:
+        return None
     token = tokens.new_secret()
     login = Login(
-        staff_id=staff_id,
+        staff_id=known.id,
         token_hash=tokens.digest(token),
         agent="".join(filter(str.isprintable, agent))[:200],
         created_at=now,
@@ -221,6 +260,43 @@ def expire(session: Session, now: datetime) -> None:
     session.execute(delete(Login).where(Login.expires_at <= now))
     unused = update(Staff).where(Staff.link_expires_at <= now)
     session.execute(unused.values(link_hash=None, link_expires_at=None))
+
+
+def _hold(session: Session, address_hash: str) -> None:
+    database.one_at_a_time(session, f"staff:{address_hash}")
+
+
+def _held(session: Session, address: Address, now: datetime) -> Staff:
+    """Return the row with this address, a new one where there is none, which nobody else adds meanwhile."""
+    _hold(session, address.hash)
+    wanted = select(Staff).where(Staff.address_hash == address.hash).execution_options(populate_existing=True)
+    staff = session.scalar(wanted)
+    if staff is None:
+        staff = Staff(address=address.text, address_hash=address.hash, created_at=now)
+        session.add(staff)
+        session.flush()
+    return staff
+
+
+def _give(session: Session, staff: Staff, name: str, newsroom: Newsroom, role: Role) -> None:
+    staff.name = name or staff.name or ""
+    membership = _membership(session, staff.id, newsroom.id)
+    if membership is None:
+        session.add(Membership(staff_id=staff.id, newsroom_id=newsroom.id, role=role))
+    else:
+        membership.role = role
+    session.flush()
+
+
+def _has_way_in(staff: Staff, now: datetime) -> bool:
+    return bool(staff.password_hash) or (staff.link_expires_at is not None and staff.link_expires_at > now)
+
+
+def _void(session: Session, staff_id: int) -> None:
+    """Close every way in, whatever became of it since the row was read."""
+    nothing = update(Staff).where(Staff.id == staff_id)
+    session.execute(nothing.values(password_hash=None, link_hash=None, link_expires_at=None))
+    log_out_everywhere(session, staff_id)
 
 
 def _membership(session: Session, staff_id: int, newsroom_id: int) -> Membership | None:

@@ -28,7 +28,7 @@ def add(
     name: Annotated[str, typer.Option(help="What they are called at the desk.")] = "",
     as_json: show.Json = False,
 ) -> None:
-    """Give somebody a role in a newsroom; one without a password gets a one-time link to set it."""
+    """Give somebody a role in a newsroom; one without a password, or from elsewhere, gets a one-time link to set it."""
     good = _address(who)
     if not name.isprintable() or len(name) > 200:
         raise typer.BadParameter("--name must be one line of at most 200 characters")
@@ -37,14 +37,25 @@ def add(
         now = database.now(session)
         room = newsroom_cli.wanted(newsrooms.get(session, newsroom), newsroom)
         added = staff.add(session, good, name.strip(), room, role, now)
-        audit.note(session, audit.COMMAND_LINE, "staff.add", now, room.id, added.staff.address, role=role.value)
+        audit.note(
+            session,
+            audit.COMMAND_LINE,
+            "staff.add",
+            now,
+            room.id,
+            added.staff.address,
+            role=role.value,
+            voided=added.voided,
+        )
     link = _link(added.token) if added.token else None
     if as_json:
         until = added.staff.link_expires_at if link else None
         told = {"address": added.staff.address, "newsroom": newsroom, "role": role.value}
-        show.as_json(told | {"link": link, "link_expires_at": until})
+        show.as_json(told | {"link": link, "link_expires_at": until, "voided": added.voided})
         return
     typer.echo(f"{added.staff.address} is {role.value} of {newsroom}.")
+    if added.voided:
+        typer.echo("They had an account from elsewhere: its password, link and log-ins are void.")
     _tell(link, added.staff)
 
 

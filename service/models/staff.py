@@ -107,3 +107,5 @@ class Audit(Base):
     act: Mapped[str] = mapped_column(String(40))
     subject: Mapped[str] = mapped_column(String(300), default="")
     details: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+    staff: Mapped[Staff | None] = relationship()

@@ -40,14 +40,15 @@ async def typed_in(request: Request) -> Typed:
     """Return the form's fields; one that cannot be read counts as empty."""
     try:
         form = await request.form(max_files=0, max_fields=20)
+        found = {field.name: value for field in fields(Typed) if isinstance(value := form.get(field.name), str)}
+        "".join(found.values()).encode()  # half a surrogate pair is no text
     except StarletteHTTPException as refused:
         if refused.status_code != 400:
             raise
         return Typed()
-    except (ValueError, LookupError):  # a charset that Python knows but that is no text encoding
+    except (ValueError, LookupError):  # a charset that Python knows but that is no text encoding, or yields no text
         return Typed()
-    found = ((field.name, form.get(field.name)) for field in fields(Typed))
-    return Typed(**{name: value for name, value in found if isinstance(value, str)})
+    return Typed(**found)
 
 
 @router.post("/{slug}/subscribe")

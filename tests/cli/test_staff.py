@@ -82,10 +82,32 @@ def test_adding_again_changes_the_role_and_makes_no_link_for_who_has_a_password(
         "role": "editor",
         "link": None,
         "link_expires_at": None,
+        "voided": False,
     }
     assert role_of(MAJA) == "editor"
     assert "They have a password already" in utskick(*ADD).out
     assert [one["role"] for one in utskick("list", "--json").json] == ["publisher"]
+
+
+def test_whoever_comes_from_another_newsroom_must_set_a_new_password() -> None:
+    path = TWIN / "newsroom-asele-strand.yaml"
+    text = files.read(path).replace("slug: asele-strand", "slug: elsewhere")
+    do(newsrooms.load, newsrooms.parse_file(text, path.name), START)
+    assert set_password(utskick("add", MAJA, "--newsroom", "elsewhere", "--role", "admin", "--json").json["link"])
+    with database.transaction() as session:
+        known = staff.by_address(session, MAJA)
+        assert known is not None
+        token = staff.log_in(session, known, "", database.now(session))
+    assert token
+    said = utskick(*ADD)
+    assert "its password, link and log-ins are void" in said.out
+    with database.reading() as session:
+        assert staff.logged_in(session, token, database.now(session)) is None
+        known = staff.by_address(session, MAJA)
+        assert known is not None
+        assert known.password_hash is None
+    assert set_password(said.out.splitlines()[-1])
+    assert "void" not in utskick("add", MAJA, *ROOM, "--role", "editor").out
 
 
 def test_a_new_link_makes_the_old_one_dead_and_is_good_for_three_days() -> None:
@@ -119,14 +141,15 @@ def test_a_role_is_taken_away_once() -> None:
 
 
 def test_logging_out_ends_every_browser() -> None:
-    utskick(*ADD)
+    assert set_password(utskick(*ADD, "--json").json["link"])
     with database.transaction() as session:
         known = staff.by_address(session, MAJA)
         assert known is not None
-        tokens = [staff.log_in(session, known.id, "", database.now(session)) for _ in range(2)]
+        tokens = [staff.log_in(session, known, "", database.now(session)) for _ in range(2)]
+    assert all(tokens)
     assert utskick("logout", MAJA).code == 0
     with database.reading() as session:
-        assert [staff.logged_in(session, token, database.now(session)) for token in tokens] == [None, None]
+        assert [staff.logged_in(session, token or "", database.now(session)) for token in tokens] == [None, None]
     assert audited()[-1] == ("logout", MAJA, "")
 
 

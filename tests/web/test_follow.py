@@ -120,6 +120,13 @@ def test_idn_is_taken_as_a_label(site: TestClient) -> None:
             "multipart/form-data; boundary=x; charset=rot13",
             b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\nb\r\n--x--\r\n',
         ),
+        *(
+            (
+                "multipart/form-data; boundary=x; charset=unicode_escape",
+                b'--x\r\nContent-Disposition: form-data; name="%b"\r\n\r\n\\ud800@example.org\r\n--x--\r\n' % name,
+            )
+            for name in (b"email", b"page", b"language")
+        ),
         ("application/x-www-form-urlencoded", b"&" * 5000),
         ("application/x-www-form-urlencoded", b"%ff%fe=%00"),
     ],

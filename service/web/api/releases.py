@@ -238,7 +238,11 @@ def _moment(text: str | None, room: Newsroom, release: Release, now: datetime, p
         at = moments.parse(text, room.timezone)
         return at if at == release.publish_at else moments.parse_future(text, room.timezone, now)
     except BadMoment as bad:
-        error = {"pointer": pointer, "detail": MOMENTS[bad.code], "choices": [choice.replace(" ", "T") for choice in bad.choices]}
+        error = {
+            "pointer": pointer,
+            "detail": MOMENTS[bad.code],
+            "choices": [choice.replace(" ", "T") for choice in bad.choices],
+        }
         raise Problem("invalid", errors=[error]) from None
 
 

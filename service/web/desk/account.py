@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from service import audit, database, limits, staff
-from service.web.desk.door import Anyone, Sent
+from service.web.desk.door import Anyone, LoggedOut, Sent
 from service.web.desk.frame import go, show
 from service.web.desk.home import number_of
 from service.web.errors import Refusal
@@ -67,7 +67,7 @@ def browser(agent: str) -> tuple[str, str]:
 
 @router.post("/desk/account/password")
 def password(request: Request, who: Anyone, form: Sent) -> Response:
-    """Change the password of somebody who knows the present one; their other log-ins end."""
+    """Change the password of somebody who knows the present one; their other log-ins and an open link end."""
     fresh = form.get("password-new")
     if wait := limits.login(request.client.host if request.client else "", who.staff.address):
         raise Refusal(429, "guessed", {"Retry-After": str(wait)})
@@ -81,7 +81,8 @@ def password(request: Request, who: Anyone, form: Sent) -> Response:
         return _page(request, who, 422, "differ", "password-again")
     hashed = staff.hashed(fresh)
     with database.transaction() as session:
-        staff.set_password(session, who.staff.id, hashed, who.login_id)
+        if not staff.set_password(session, who.staff, hashed, who.login_id):
+            raise LoggedOut(form)  # it was reset meanwhile, which ended this log-in
         audit.note(session, who.actor, "staff.password", database.now(session), subject=who.staff.address)
     return go(PAGE, "password")
 

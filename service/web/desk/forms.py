@@ -36,11 +36,12 @@ async def read_form(request: Request) -> Form:
         return Form()
     try:
         sent = await request.form(max_files=0, max_fields=MOST_FIELDS)
+        pairs = [(name, value) for name, value in sent.multi_items() if isinstance(value, str)]
+        "".join(name + value for name, value in pairs).encode()  # half a surrogate pair is no text
     except StarletteHTTPException as refused:
         if refused.status_code != 400:
             raise
         return Form()
-    except (ValueError, LookupError):  # a charset that Python knows but that is no text encoding
+    except (ValueError, LookupError):  # a charset that Python knows but that is no text encoding, or yields no text
         return Form()
-    lines = [(name, value) for name, value in sent.multi_items() if isinstance(value, str)]
-    return Form(tuple((name, value.replace("\r\n", "\n")) for name, value in lines))
+    return Form(tuple((name, value.replace("\r\n", "\n")) for name, value in pairs))

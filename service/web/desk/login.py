@@ -3,6 +3,7 @@
 import json
 import re
 from typing import Any
+from urllib.parse import quote
 
 import structlog
 from fastapi import APIRouter, FastAPI, Request
@@ -53,17 +54,26 @@ def log_in(request: Request, form: Sent) -> Response:
     with database.reading() as session:
         known = staff.by_address(session, address)
     if not staff.matches(known.password_hash if known else None, form.get("password")) or known is None:
-        log.warning("log-in refused")
-        return _form(request, 401, **typed, wrong=True)
-    return open_door(request, known, _carry_on(kept), onward)
+        return _wrong(request, typed)
+    return open_door(request, known, _carry_on(kept), onward) or _wrong(request, typed)
 
 
-def open_door(request: Request, known: Staff, carried: dict[str, Any] | None, onward: str = HOME) -> Response:
-    """Log somebody in whose password was right, and lead them where they were going; an older log-in here ends."""
+def _wrong(request: Request, typed: dict[str, Any]) -> Response:
+    log.warning("log-in refused")
+    return _form(request, 401, **typed, wrong=True)
+
+
+def open_door(request: Request, known: Staff, carried: dict[str, Any] | None, onward: str = HOME) -> Response | None:
+    """Log somebody in whose password was right, and lead them where they were going; an older log-in here ends.
+
+    None where the password has become another since it was looked at.
+    """
     with database.transaction() as session:
         now = database.now(session)
+        token = staff.log_in(session, known, request.headers.get("user-agent", ""), now)
+        if token is None:
+            return None
         staff.drop(session, door.present(request))
-        token = staff.log_in(session, known.id, request.headers.get("user-agent", ""), now)
         audit.note(session, audit.person(known), "login", now)
     proof = tokens.csrf(token)
     answer = show(request, "resume.html", None, csrf=proof, **carried) if carried else go(onward)
@@ -88,7 +98,8 @@ def _logged_out(request: Request, error: Exception) -> Response:
     if request.method != "POST":
         path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         onward = _ours(path)
-        return RedirectResponse(f"/desk/login?next={onward}" if onward != HOME else "/desk/login", 303)
+        asking = f"/desk/login?next={quote(onward, safe='/?=')}" if onward != HOME else "/desk/login"
+        return RedirectResponse(asking, 303)
     kept = ""
     if error.form.get("keep"):
         kept = json.dumps({"path": request.url.path, "pairs": error.form.kept}, ensure_ascii=False)

@@ -40,7 +40,10 @@ def choose(request: Request, token: str, form: Sent) -> Response:
         if known is None:
             raise Refusal(410, "used", SECRET)
         audit.note(session, audit.person(known), "staff.password", now, subject=known.address)
-    return open_door(request, known, None)
+    opened = open_door(request, known, None)
+    if opened is None:  # somebody has reset it in this very moment
+        raise Refusal(410, "used", SECRET)
+    return opened
 
 
 def _owner(token: str) -> Staff:

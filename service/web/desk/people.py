@@ -7,7 +7,7 @@ from fastapi.responses import Response
 from sqlalchemy.orm import Session
 
 from service import address, audit, database, keys, settings, staff
-from service.models import Staff
+from service.models import ApiKey, Staff
 from service.states import Role
 from service.web.desk.door import Admin, Desk, Sent
 from service.web.desk.frame import go, say, show
@@ -39,7 +39,7 @@ def _page(request: Request, desk: Desk, status: int = 200, **more: Any) -> Respo
 
 @router.post(PATH)
 def add(request: Request, desk: Admin, form: Sent) -> Response:
-    """Add somebody, or change their role; one without a password gets a link, shown this once."""
+    """Add somebody new, or change a member's role; one without a password gets a link, shown this once."""
     typed = {"address": form.get("address"), "name": form.get("name"), "role": form.get("role")}
     try:
         good = address.parse(typed["address"])
@@ -48,17 +48,19 @@ def add(request: Request, desk: Admin, form: Sent) -> Response:
         return _page(request, desk, 422, typed=typed, problems=problems)
     if not _is_line(typed["name"], 200):
         return _page(request, desk, 422, typed=typed, problems=Problems(name=say(desk, "Write the name on one line.")))
+    if good.hash == desk.staff.address_hash:
+        return go(_place(desk), "oneself")
     role = _role(typed["role"])
-    with database.transaction() as session:
-        _still_admin(session, desk)
-        known = staff.by_address(session, good.text)
-        if known is not None and known.id == desk.staff.id:
-            return go(_place(desk), "oneself")
-        foreign = known is not None and staff.works_elsewhere(session, known.id, desk.newsroom.id)
-        name = "" if foreign else typed["name"].strip()
-        # A link would open their other newsrooms to whoever asked for it here.
-        added = staff.add(session, good, name, desk.newsroom, role, database.now(session), invite=not foreign)
-        _note(session, desk, "staff.add", added.staff.address, role=role.value)
+    try:
+        with database.transaction() as session:
+            _still_admin(session, desk)
+            added = staff.add_here(session, good, typed["name"].strip(), desk.newsroom, role, database.now(session))
+            _note(session, desk, "staff.add", added.staff.address, role=role.value)
+    except staff.Elsewhere:
+        why = say(
+            desk, "They have an account already. Ask whoever runs this installation to add them: utskick staff add."
+        )
+        return _page(request, desk, 422, typed=typed, problems=Problems(address=why))
     if added.token:
         return _page(request, desk, link=_link(added.token), link_of=added.staff)
     return go(_place(desk), "added" if added.staff.password_hash else "added-elsewhere")
@@ -76,6 +78,14 @@ def change(desk: Admin, number: str, form: Sent) -> Response:
         staff.set_role(session, known.id, desk.newsroom.id, role)
         _note(session, desk, "staff.add", known.address, role=role.value)
     return go(_place(desk), "role")
+
+
+@router.get(PATH + "/{number}/remove")
+def ask_to_remove(request: Request, desk: Admin, number: str) -> Response:
+    """Ask whether somebody's role is to be taken away."""
+    with database.reading() as session:
+        known = _member(session, desk, number)
+    return show(request, "remove.html", desk, known=known, at=_place(desk))
 
 
 @router.post(PATH + "/{number}/remove")
@@ -97,9 +107,7 @@ def link(request: Request, desk: Admin, number: str) -> Response:
     with database.transaction() as session:
         _still_admin(session, desk)
         known = _member(session, desk, number)
-        if staff.works_elsewhere(session, known.id, desk.newsroom.id):  # else an administrator here could get in there
-            raise Refusal(403, "elsewhere")
-        token = staff.new_link(session, known, database.now(session))
+        token = _own_link(session, desk, known)
         _note(session, desk, "staff.link", known.address)
     return _page(request, desk, link=_link(token), link_of=known)
 
@@ -119,15 +127,20 @@ def make_key(request: Request, desk: Admin, form: Sent) -> Response:
     return _page(request, desk, secret=secret)
 
 
+@router.get(PATH + "/keys/{number}/revoke")
+def ask_to_revoke(request: Request, desk: Admin, number: str) -> Response:
+    """Ask whether a key is to be closed for good."""
+    with database.reading() as session:
+        key = _key(session, desk, number)
+    return show(request, "revoke.html", desk, key=key, at=_place(desk))
+
+
 @router.post(PATH + "/keys/{number}/revoke")
 def revoke(desk: Admin, number: str) -> Response:
     """Close a key of this newsroom for good."""
     with database.transaction() as session:
         _still_admin(session, desk)
-        mine = {key.id: key for key in keys.every(session, desk.newsroom.id)}
-        key = mine.get(number_of(number))
-        if key is None:
-            raise Refusal(404, "not_found")
+        key = _key(session, desk, number)
         if keys.revoke(session, key.id, database.now(session)):
             _note(session, desk, "key.revoke", key.name)
     return go(_place(desk), "revoked")
@@ -171,6 +184,21 @@ def _member(session: Session, desk: Desk, number: str) -> Staff:
     if known is None:
         raise Refusal(404, "not_found")
     return known
+
+
+def _key(session: Session, desk: Desk, number: str) -> ApiKey:
+    mine = {key.id: key for key in keys.every(session, desk.newsroom.id)}
+    key = mine.get(number_of(number))
+    if key is None:
+        raise Refusal(404, "not_found")
+    return key
+
+
+def _own_link(session: Session, desk: Desk, known: Staff) -> str:
+    try:
+        return staff.link_here(session, known, desk.newsroom.id, database.now(session))
+    except staff.Elsewhere:  # else an administrator here could get in there
+        raise Refusal(403, "elsewhere") from None
 
 
 def _link(token: str) -> str:

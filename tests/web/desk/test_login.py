@@ -51,6 +51,9 @@ def test_logging_in_leads_to_the_newsroom_and_is_written_down(person: Callable[.
 def test_whoever_is_not_logged_in_is_asked_to_and_led_on(site: TestClient, person: Callable[..., Person]) -> None:
     answer = site.get("/desk/norrvik?page=1")
     assert (answer.status_code, answer.headers["Location"]) == (303, "/desk/login?next=/desk/norrvik?page=1")
+    for path in ("/desk/norrvik?page=2&note=saved", "/desk/norrvik/log?before=%31&page=1%262"):
+        asked = site.get(site.get(path).headers["Location"]).text
+        assert hidden(asked, "next") == path
     someone = Person(site, "ny@example.org")
     hire("ny@example.org")
     page = site.get("/desk/login?next=/desk/norrvik/releases/new").text

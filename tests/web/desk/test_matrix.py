@@ -58,9 +58,11 @@ RULES = {
     f"GET {PEOPLE}": ADMIN,
     f"POST {PEOPLE}": ADMIN,
     f"POST {PEOPLE}/{{number}}/role": ADMIN,
+    f"GET {PEOPLE}/{{number}}/remove": ADMIN,
     f"POST {PEOPLE}/{{number}}/remove": ADMIN,
     f"POST {PEOPLE}/{{number}}/link": ADMIN,
     f"POST {PEOPLE}/keys": ADMIN,
+    f"GET {PEOPLE}/keys/{{number}}/revoke": ADMIN,
     f"POST {PEOPLE}/keys/{{number}}/revoke": ADMIN,
     f"GET {ROOM}/log": ADMIN,
 }

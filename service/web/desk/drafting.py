@@ -83,8 +83,13 @@ def edit(request: Request, desk: Editor, number: str) -> Response:
 @router.post(ONE)
 def save(request: Request, desk: Editor, number: str, form: Sent) -> Response:
     """Change a draft; on any trouble the form comes back with what was typed."""
-    release, _ = found(desk, number)
     typed = writing.typed(form, desk.newsroom)
+    try:
+        release, _ = found(desk, number)
+    except Refusal:
+        if not form.get("keep"):
+            raise
+        return _form(request, desk, typed, 409, deleted=True)
     content, problems = writing.checked(typed, desk.newsroom.language)
     if content is None:
         return _form(request, desk, typed, 422, release=release, problems=problems)
@@ -101,6 +106,8 @@ def save(request: Request, desk: Editor, number: str, form: Sent) -> Response:
         return _form(request, desk, again, 409, release=release, meanwhile=writing.differences(typed, there))
     except drafts.NotADraft as gone:
         return _form(request, desk, typed, 409, release=gone.release, gone=True)
+    except LookupError:  # deleted this very moment
+        return _form(request, desk, typed, 409, deleted=True)
     return _onward(desk, release.id, form.get("next"))
 
 
@@ -130,7 +137,8 @@ def delete(desk: Editor, number: str) -> Response:
 
 
 def _form(request: Request, desk: Desk, typed: dict[str, Any], status: int = 200, **more: Any) -> Response:
-    usual: dict[str, Any] = {"release": None, "problems": Problems(), "meanwhile": None, "gone": False}
+    usual: dict[str, Any] = {"release": None, "problems": Problems()}
+    usual |= {"meanwhile": None, "gone": False, "deleted": False}
     choices = writing.contact_choices(typed, desk.newsroom)
     warned = writing.lost_in_mail(str(typed["body"]))
     return show(request, "draft.html", desk, status, typed=typed, choices=choices, warned=warned, **usual | more)

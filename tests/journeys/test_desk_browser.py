@@ -299,3 +299,20 @@ def test_the_books_ask_once_and_say_when_the_log_in_is_over(browser: Browser, of
     # A redirect that is not followed is one that Chromium calls aborted.
     visitor.complaints = [one for one in visitor.complaints if "/desk/login?next=" not in one]
     visitor.close()
+
+
+def test_going_back_from_a_refusal_finds_what_was_typed(browser: Browser, office: Office) -> None:
+    visitor = Visitor(browser, DESKTOP)
+    visitor.expected |= {303, 413}
+    page = visitor.page
+    choose_password(visitor, office.link("stina@example.org"))
+    follow(page, "Skriv ett pressmeddelande")
+    page.get_by_label("Rubrik").fill("Kvar i rubriken")
+    page.get_by_label("Ingress").fill("Kvar i ingressen")
+    page.get_by_label("Text", exact=True).fill("x" * 3_000_001)
+    press(page, "Spara")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Det är för mycket att ta emot")
+    page.go_back()
+    expect(page.get_by_label("Rubrik")).to_have_value("Kvar i rubriken")
+    expect(page.get_by_label("Ingress")).to_have_value("Kvar i ingressen")
+    visitor.close()

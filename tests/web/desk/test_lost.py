@@ -3,10 +3,13 @@
 import re
 from collections.abc import Callable
 
+import pytest
+
 from service import database, staff
 from service.states import Role
 from tests.web.conftest import newsroom_of, rows
-from tests.web.desk.conftest import Person
+from tests.web.desk.conftest import PASSWORD, Person
+from tests.web.desk.test_login import hidden
 from tests.web.desk.test_people import SETTINGS, form
 from tests.web.desk.test_releases import ROOM, TYPED, revision, write
 
@@ -91,3 +94,29 @@ def test_a_form_that_is_not_proven_is_not_shown_again(person: Callable[..., Pers
     writer = person("editor")
     dismissed(writer)
     assert "Min text" not in writer.client.post(f"{ROOM}/releases", data=MINE).text
+
+
+@pytest.mark.parametrize("letter", ["å", "😀"])
+def test_a_text_of_the_greatest_length_is_kept_also_when_the_log_in_is_over(
+    person: Callable[..., Person], letter: str
+) -> None:
+    writer = person("editor")
+    longest = letter * 200_000
+    path = write(writer, body=longest)
+    assert longest in writer.get(path).text
+    late = TYPED | KEEP | {"body": longest, "headline": "Sent", "revision": revision(writer, path)}
+    writer.post("/desk/logout")
+    over = writer.client.post(path, data=late)
+    assert over.status_code == 401
+    fields = {name: hidden(over.text, name) for name in ("csrf", "kept", "next")}
+    resumed = writer.client.post("/desk/login", data=fields | {"address": writer.email, "password": PASSWORD})
+    assert resumed.status_code == 200
+    assert longest in resumed.text
+
+
+def test_no_field_of_a_long_form_is_emptied_by_going_back(person: Callable[..., Person]) -> None:
+    admin = person("admin")
+    for path in (f"{ROOM}/releases/new", SETTINGS):
+        page = admin.get(path).text
+        assert "<form" in page
+        assert 'autocomplete="off"' not in page

@@ -11,7 +11,7 @@ from service.states import ReleaseState
 from service.web.desk import writing
 from service.web.desk.door import Desk, Editor, Sent
 from service.web.desk.frame import go, show
-from service.web.desk.home import number_of
+from service.web.desk.home import number_of, page_number
 from service.web.desk.problems import Problems
 from service.web.errors import Refusal
 
@@ -40,10 +40,12 @@ def found(desk: Desk, number: str) -> tuple[Release, Version]:
 @router.get(ROOM)
 def listed(request: Request, desk: Editor) -> Response:
     """List the releases, the latest changed first."""
-    number = writing.page_number(request.query_params.get("page", "1"))
+    number = page_number(request.query_params.get("page", "1"))
     with database.reading() as session:
         rows = drafts.listed(session, desk.newsroom.id, PAGE + 1, (number - 1) * PAGE)
         mailings = books.of_releases(session, [one.release.id for one in rows])
+    if number > 1 and not rows:
+        raise Refusal(404, "not_found")
     shown, more = rows[:PAGE], len(rows) > PAGE
     return show(request, "releases.html", desk, rows=shown, mailings=mailings, number=number, more=more)
 

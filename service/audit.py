@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
-from service.models import ApiKey, Audit, Staff
+from service.models import ApiKey, Audit, Release, Staff
 
 LONGEST_SUBJECT = 300
 
@@ -61,3 +61,10 @@ def latest(session: Session, newsroom_id: int, limit: int = 100, before: int | N
     wanted = select(Audit).where(Audit.newsroom_id == newsroom_id).order_by(Audit.id.desc()).limit(limit)
     wanted = wanted.options(joinedload(Audit.staff))
     return list(session.scalars(wanted.where(Audit.id < before) if before else wanted))
+
+
+def by_command_line_alone(session: Session, release: Release) -> bool:
+    """Tell whether a release came from a file, by the command line, and nobody else has had a hand in it."""
+    since = (Audit.newsroom_id == release.newsroom_id, Audit.at >= release.created_at)
+    acts = [act for act in session.scalars(select(Audit).where(*since)) if act.details.get("release") == release.id]
+    return bool(acts) and all((act.actor, act.staff_id) == (COMMAND_LINE.called, None) for act in acts)

@@ -2,16 +2,16 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from sqlalchemy.orm import Session
 
-from service import audit, broker, database, files, moments, newsrooms, release_file, releases, settings
+from service import audit, broker, database, drafts, files, moments, newsrooms, release_file, releases, settings
 from service.cli import newsroom as newsroom_cli
 from service.cli import show, waiting
 from service.i18n import full_moment
-from service.models import Newsroom
+from service.models import Newsroom, Release
 from service.release_file import ReleaseFile
 from service.releases import Publication, PublishError
 from service.states import ReleaseState
@@ -153,7 +153,10 @@ def _moment(one: releases.Published) -> str:
 
 @app.command()
 def withdraw(name: Annotated[str, typer.Argument(metavar="NEWSROOM/SLUG")]) -> None:
-    """Take a release off the web (410) and stop its mailing. What was mailed cannot be called back."""
+    """Take a release off the web (410) and stop its mailing. What was mailed cannot be called back.
+
+    What is only scheduled nobody has seen: it goes, or is a draft again where somebody wrote it at the desk.
+    """
     newsroom, slash, slug = name.partition("/")
     if not (newsroom and slash and slug):
         raise typer.BadParameter("name it NEWSROOM/SLUG")
@@ -162,10 +165,28 @@ def withdraw(name: Annotated[str, typer.Argument(metavar="NEWSROOM/SLUG")]) -> N
         room = newsroom_cli.wanted(newsrooms.get(session, newsroom), newsroom)
         release = releases.by_slug(session, room.id, slug)
         if release is None:
-            typer.echo(f"utskick: there is no release {name}; `utskick release list` shows them", err=True)
-            raise typer.Exit(1)
-        headline, now = releases.current(session, release).headline, database.now(session)
-        done = releases.withdraw(session, release, now)
-        if done:
-            audit.note(session, audit.COMMAND_LINE, "release.withdraw", now, room.id, headline)
-    typer.echo(f"{name} is {'withdrawn' if done else 'already withdrawn'}.")
+            _refuse(f"there is no release {name}; `utskick release list` shows them")
+        now = database.now(session)
+        release, version = drafts.read(session, room.id, release.id, lock=True)
+        if release.state is ReleaseState.DRAFT:
+            _refuse(f"{name} is a draft, which nobody outside has seen; delete it at the desk")
+        act, said = _take_back(session, release, now)
+        if act:
+            audit.note(session, audit.COMMAND_LINE, act, now, room.id, version.headline, release=release.id)
+    typer.echo(f"{name} {said}.")
+
+
+def _take_back(session: Session, release: Release, now: datetime) -> tuple[str, str]:
+    """Withdraw, or make a draft again what is written nowhere else; return the act (empty: none) and what to say."""
+    scheduled = release.state is ReleaseState.SCHEDULED
+    if scheduled and not audit.by_command_line_alone(session, release):
+        drafts.unschedule(session, release.newsroom_id, release.id, now)
+        return "release.unschedule", "is a draft at the desk again and will not go out by itself"
+    if releases.withdraw(session, release, now):
+        return "release.withdraw", "is withdrawn"
+    return "", "is already withdrawn"
+
+
+def _refuse(why: str) -> NoReturn:
+    typer.echo(f"utskick: {why}", err=True)
+    raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""The door: headers on every answer, a line in the log for each, no traceback out, no body over 1 MB in."""
+"""The door: headers on every answer, a line in the log for each, no traceback out, no body too large in."""
 
 import time
 
@@ -14,6 +14,8 @@ log = structlog.get_logger()
 
 LARGEST = 1_000_000
 """Octets in a request's body."""
+LARGEST_AT_DESK = 3_000_000
+"""A release's text of the greatest length fits, also where each of its letters is sent as twelve (`%F0%9F%98%80`)."""
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -80,7 +82,7 @@ class AccessLog:
 
 
 class BodyLimit:
-    """Refuses a body over 1 MB when it is read, declared or not."""
+    """Refuses a body over 1 MB (at the desk 3) when it is read, declared or not."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -90,14 +92,15 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        largest = LARGEST_AT_DESK if scope["path"].startswith("/desk/") else LARGEST
         declared = Headers(scope=scope).get("content-length", "")
-        read = int(declared) if declared.isdecimal() and int(declared) > LARGEST else 0
+        read = int(declared) if declared.isdecimal() and int(declared) > largest else 0
 
         async def receiver() -> Message:
             nonlocal read
-            message = await receive() if read <= LARGEST else {}
+            message = await receive() if read <= largest else {}
             read += len(message.get("body", b""))
-            if read > LARGEST:
+            if read > largest:
                 raise HTTPException(413)
             return message
 

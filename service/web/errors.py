@@ -50,6 +50,7 @@ def show(request: Request, status: int, reason: str = "", headers: dict[str, str
         return page(request, "error.html", status, sent, **more)
     visit = getattr(request.state, "visit", None)  # somebody logged in keeps their way on
     more |= {"who": visit, "desk": visit if hasattr(visit, "newsroom") else None, "csrf": getattr(visit, "csrf", "")}
+    more["typed"] = getattr(request.state, "typed", [])  # a form of ours: whatever refused it, its text is not lost
     return page(request, "desk/error.html", status, sent, **more)
 
 

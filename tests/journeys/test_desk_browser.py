@@ -234,3 +234,85 @@ def test_by_keyboard_only(browser: Browser, office: Office) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("Skrivet utan mus")
     expect(page.get_by_role("heading", name="Klart")).to_be_visible(timeout=30_000)
     visitor.close()
+
+
+def send_slowly(visitor: Visitor, office: Office, address: str, headline: str) -> str:
+    """Send a release that takes its time; return the address of its books."""
+    page = visitor.page
+    choose_password(visitor, office.link(address, "publisher"))
+    follow(page, "Skriv ett pressmeddelande")
+    page.get_by_label("Rubrik").fill(headline)
+    page.get_by_label("Text", exact=True).fill("Text.")
+    press(page, "Spara")
+    follow(page, "Skicka …")
+    office.sink.behave(delay_ms=700)
+    press(page, "Publicera och skicka")
+    expect(page.get_by_role("heading", level=1)).to_have_text(headline)
+    return page.url.partition("?")[0]
+
+
+def test_a_press_that_lasts_longer_than_the_numbers_counts(browser: Browser, office: Office) -> None:
+    visitor = Visitor(browser, DESKTOP)
+    visitor.expected.add(303)
+    page = visitor.page
+    books = send_slowly(visitor, office, "trygve@example.org", "Ett långt tryck")
+    accepted = "SELECT count(*) FROM deliveries WHERE kind = 'release' AND state = 'accepted'"
+    expect(page.get_by_role("heading", name="Skickas")).to_be_visible(timeout=30_000)
+    page.get_by_role("button", name="Pausa").hover()
+    page.mouse.down()
+    before = office.stack.value(accepted)
+    office.stack.wait(lambda: office.stack.value(accepted) > before + 1, what="numbers other than those shown")
+    for _ in range(2):
+        with page.expect_response(f"{books}/books"):
+            pass
+    page.mouse.up()
+    expect(page.get_by_role("heading", name="Pausat")).to_be_visible()
+    office.sink.behave(delay_ms=0)
+    press(page, "Fortsätt")
+    expect(page.get_by_role("heading", name="Klart")).to_be_visible(timeout=30_000)
+    visitor.close()
+
+
+def test_the_books_ask_once_and_say_when_the_log_in_is_over(browser: Browser, office: Office) -> None:
+    visitor = Visitor(browser, DESKTOP)
+    visitor.expected.add(303)
+    page = visitor.page
+    books = send_slowly(visitor, office, "ulla@example.org", "Utloggad någon annanstans")
+    press(page, "Pausa")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if request.url == f"{books}/books" else None)
+    page.clock.install(time=0)
+    page.clock.pause_at(1000)
+    page.goto(books)
+    with page.expect_response(f"{books}/books"):
+        page.clock.fast_forward(2500)
+    assert len(asked) == 1
+    office.stack.cli("staff", "logout", "ulla@example.org")
+    page.clock.resume()
+    expect(page.locator(".fresh")).to_have_text(re.compile("Sidan uppdateras inte längre"))
+    expect(page.locator("#books-said")).to_have_text(re.compile("Du kan ha loggats ut"))
+    said = len(asked)
+    page.clock.fast_forward(60_000)
+    visitor.look("books-over")
+    assert len(asked) == said
+    office.sink.behave(delay_ms=0)
+    # A redirect that is not followed is one that Chromium calls aborted.
+    visitor.complaints = [one for one in visitor.complaints if "/desk/login?next=" not in one]
+    visitor.close()
+
+
+def test_going_back_from_a_refusal_finds_what_was_typed(browser: Browser, office: Office) -> None:
+    visitor = Visitor(browser, DESKTOP)
+    visitor.expected |= {303, 413}
+    page = visitor.page
+    choose_password(visitor, office.link("stina@example.org"))
+    follow(page, "Skriv ett pressmeddelande")
+    page.get_by_label("Rubrik").fill("Kvar i rubriken")
+    page.get_by_label("Ingress").fill("Kvar i ingressen")
+    page.get_by_label("Text", exact=True).fill("x" * 3_000_001)
+    press(page, "Spara")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Det är för mycket att ta emot")
+    page.go_back()
+    expect(page.get_by_label("Rubrik")).to_have_value("Kvar i rubriken")
+    expect(page.get_by_label("Ingress")).to_have_value("Kvar i ingressen")
+    visitor.close()

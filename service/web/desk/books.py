@@ -13,10 +13,9 @@ from service.address import veiled
 from service.books import Books
 from service.models import Audit, Dispatch, Relay, Version
 from service.states import DeliveryState, DispatchState
-from service.web.desk import writing
 from service.web.desk.door import Desk, Editor, Publisher, Sent
 from service.web.desk.frame import go, show
-from service.web.desk.home import number_of
+from service.web.desk.home import number_of, page_number
 from service.web.errors import Refusal
 
 ONE = "/desk/{newsroom}/dispatches/{number}"
@@ -109,11 +108,13 @@ def _bar(found: Books) -> list[tuple[str, float, float]]:
 @router.get(ONE + "/refused")
 def refused(request: Request, desk: Editor, number: str) -> Response:
     """Show who did not get it and why; editors see addresses veiled."""
-    asked = writing.page_number(request.query_params.get("page", "1"))
+    asked = page_number(request.query_params.get("page", "1"))
     with database.reading() as session:
         shown = read(session, desk, number)
         rows = books.unreached(session, shown.books.dispatch.id, UNREACHED, PAGE + 1, (asked - 1) * PAGE)
         left = books.left_before(session, shown.books.dispatch.id) if shown.books.skipped else 0
+    if asked > 1 and not rows:
+        raise Refusal(404, "not_found")
     full = desk.may("publisher")
     lines = [
         {

@@ -81,6 +81,7 @@ def visit(request: Request, form: Annotated[Form, Depends(read_form)]) -> Visit:
             raise Unproven(form, found)
         raise Refusal(403, "unproven")
     request.state.visit = found
+    request.state.typed = form.kept if form.get("keep") else []
     return found
 
 
@@ -96,7 +97,7 @@ def at(needed: Role) -> Callable[..., Desk]:
             roles = {one.newsroom_id: one.role for one in staff.memberships(session, who.staff.id)}
         role = roles.get(room.id) if room else None
         if room is None or role is None:
-            raise HTTPException(404)
+            raise Refusal(404, "no_role" if request.state.typed else "not_found")
         speak(request, room, room.language)
         if not role.may(needed):
             raise Refusal(403, "role")

@@ -11,7 +11,7 @@ from service.states import ReleaseState
 from service.web.desk import writing
 from service.web.desk.door import Desk, Editor, Sent
 from service.web.desk.frame import go, show
-from service.web.desk.home import number_of
+from service.web.desk.home import number_of, page_number
 from service.web.desk.problems import Problems
 from service.web.errors import Refusal
 
@@ -40,10 +40,12 @@ def found(desk: Desk, number: str) -> tuple[Release, Version]:
 @router.get(ROOM)
 def listed(request: Request, desk: Editor) -> Response:
     """List the releases, the latest changed first."""
-    number = writing.page_number(request.query_params.get("page", "1"))
+    number = page_number(request.query_params.get("page", "1"))
     with database.reading() as session:
         rows = drafts.listed(session, desk.newsroom.id, PAGE + 1, (number - 1) * PAGE)
         mailings = books.of_releases(session, [one.release.id for one in rows])
+    if number > 1 and not rows:
+        raise Refusal(404, "not_found")
     shown, more = rows[:PAGE], len(rows) > PAGE
     return show(request, "releases.html", desk, rows=shown, mailings=mailings, number=number, more=more)
 
@@ -83,8 +85,13 @@ def edit(request: Request, desk: Editor, number: str) -> Response:
 @router.post(ONE)
 def save(request: Request, desk: Editor, number: str, form: Sent) -> Response:
     """Change a draft; on any trouble the form comes back with what was typed."""
-    release, _ = found(desk, number)
     typed = writing.typed(form, desk.newsroom)
+    try:
+        release, _ = found(desk, number)
+    except Refusal:
+        if not form.get("keep"):
+            raise
+        return _form(request, desk, typed, 409, deleted=True)
     content, problems = writing.checked(typed, desk.newsroom.language)
     if content is None:
         return _form(request, desk, typed, 422, release=release, problems=problems)
@@ -101,6 +108,8 @@ def save(request: Request, desk: Editor, number: str, form: Sent) -> Response:
         return _form(request, desk, again, 409, release=release, meanwhile=writing.differences(typed, there))
     except drafts.NotADraft as gone:
         return _form(request, desk, typed, 409, release=gone.release, gone=True)
+    except LookupError:  # deleted this very moment
+        return _form(request, desk, typed, 409, deleted=True)
     return _onward(desk, release.id, form.get("next"))
 
 
@@ -130,7 +139,8 @@ def delete(desk: Editor, number: str) -> Response:
 
 
 def _form(request: Request, desk: Desk, typed: dict[str, Any], status: int = 200, **more: Any) -> Response:
-    usual: dict[str, Any] = {"release": None, "problems": Problems(), "meanwhile": None, "gone": False}
+    usual: dict[str, Any] = {"release": None, "problems": Problems()}
+    usual |= {"meanwhile": None, "gone": False, "deleted": False}
     choices = writing.contact_choices(typed, desk.newsroom)
     warned = writing.lost_in_mail(str(typed["body"]))
     return show(request, "draft.html", desk, status, typed=typed, choices=choices, warned=warned, **usual | more)

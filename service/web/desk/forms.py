@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from fastapi import Request
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from service.web.door import LARGEST_AT_DESK
+
 MOST_FIELDS = 1000
 SECRETS = ("csrf", "password")
 """Fields, by how their names begin, that are never shown again."""
@@ -35,7 +37,7 @@ async def read_form(request: Request) -> Form:
     if request.method != "POST":
         return Form()
     try:
-        sent = await request.form(max_files=0, max_fields=MOST_FIELDS)
+        sent = await request.form(max_files=0, max_fields=MOST_FIELDS, max_part_size=LARGEST_AT_DESK)
         pairs = [(name, value) for name, value in sent.multi_items() if isinstance(value, str)]
         "".join(name + value for name, value in pairs).encode()  # half a surrogate pair is no text
     except StarletteHTTPException as refused:

@@ -14,7 +14,6 @@ from service.states import Kind
 from service.web.desk import problems
 from service.web.desk.forms import Form
 from service.web.desk.problems import Problems
-from service.web.errors import Refusal
 
 FIELDS = ("headline", "slug", "lead", "body", "keywords", "language", "kind")
 _PICTURE = re.compile(r"!\[[^\]]*\]\([^)]*\)|<img\b", re.IGNORECASE)
@@ -97,13 +96,6 @@ def differences(sent: Typed, there: Typed) -> list[tuple[str, str]]:
     if sorted(sent["contacts"]) == sorted(there["contacts"]):
         return plain
     return [*plain, ("contacts", "\n".join(str(_unpacked(one).get("name", "")) for one in there["contacts"]))]
-
-
-def page_number(asked: str) -> int:
-    """Return the number of a page of a list; 404 for what cannot be one."""
-    if not re.fullmatch(r"[1-9][0-9]{0,5}", asked):
-        raise Refusal(404, "not_found")
-    return int(asked)
 
 
 def _packed(contact: dict[str, Any]) -> str:

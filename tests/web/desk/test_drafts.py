@@ -192,8 +192,15 @@ def test_a_long_list_has_pages(person: Callable[..., Person]) -> None:
     assert "Nummer 059" in first
     assert "Nummer 000" in second
     assert f'href="{ROOM}?page=2"' in first
-    for page in ("0", "-1", "x", "9" * 30, "1.5"):
-        assert reader.get(f"{ROOM}?page={page}").status_code == 404
+    for page in ("0", "-1", "x", "9" * 30, "1.5", "3"):
+        missing = reader.get(f"{ROOM}?page={page}")
+        assert missing.status_code == 404
+        assert f'href="{ROOM}"' in missing.text  # the way back
+
+
+def test_a_slash_behind_the_desk_leads_to_it(person: Callable[..., Person]) -> None:
+    answer = person("editor").get("/desk/")
+    assert (answer.status_code, answer.headers["Location"]) == (308, "/desk")
 
 
 def test_an_empty_list_says_what_to_do(person: Callable[..., Person]) -> None:

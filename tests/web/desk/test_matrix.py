@@ -19,6 +19,7 @@ ROOM = "/desk/{newsroom}"
 RELEASE, DISPATCH, PEOPLE = f"{ROOM}/releases/{{number}}", f"{ROOM}/dispatches/{{number}}", f"{ROOM}/people"
 
 RULES = {
+    "GET /desk/": EVERYBODY,
     "GET /desk/login": EVERYBODY,
     "POST /desk/login": EVERYBODY,
     "GET /desk/password/{token}": EVERYBODY,

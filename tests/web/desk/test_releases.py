@@ -113,9 +113,10 @@ def test_a_headline_of_300_characters_fits(person: Callable[..., Person]) -> Non
     assert "ö" * 300 in writer.get(write(writer, headline="ö" * 300)).text
 
 
-def test_a_megabyte_is_refused_in_words(person: Callable[..., Person]) -> None:
-    answer = person("editor").post(f"{ROOM}/releases", TYPED | {"body": "x" * 1_000_001})
+def test_three_megabytes_are_refused_in_words(person: Callable[..., Person]) -> None:
+    answer = person("editor").post(f"{ROOM}/releases", TYPED | {"body": "x" * 3_000_001})
     assert answer.status_code == 413
+    assert "3 MB" in answer.text
     assert 'href="/desk"' in answer.text
 
 

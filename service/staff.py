@@ -152,10 +152,7 @@ def set_by_link(session: Session, token: str, password_hash: str, now: datetime)
 
 
 def set_password(session: Session, known: Staff, password_hash: str, keep: int) -> bool:
-    """Change the password that was looked at; every log-in ends but the one to keep, and an open link is dead.
-
-    False where the password has become another since.
-    """
+    """Change the password that was looked at, ending other log-ins and the link; False where it is another by now."""
     changed = update(Staff).where(Staff.id == known.id, Staff.password_hash == known.password_hash)
     changed = changed.values(password_hash=password_hash, link_hash=None, link_expires_at=None)
     if session.scalar(changed.returning(Staff.id)) is None:
@@ -167,8 +164,7 @@ def set_password(session: Session, known: Staff, password_hash: str, keep: int) 
 def log_in(session: Session, known: Staff, agent: str, now: datetime) -> str | None:
     """Open a log-in by the password that was looked at and return its token, which only the browser keeps.
 
-    None where the password has become another since. The row is locked, so that whoever resets it comes before this
-    or ends it.
+    None where it is another by now. The row is locked, so that a reset comes before this or ends it.
     """
     same = (Staff.id == known.id, Staff.password_hash.is_not(None), Staff.password_hash == known.password_hash)
     if session.scalar(select(Staff.id).where(*same).with_for_update()) is None:

@@ -9,8 +9,9 @@ from service import database, staff
 from service.states import Role
 from tests.web.conftest import newsroom_of, rows
 from tests.web.desk.conftest import PASSWORD, Person
+from tests.web.desk.filled import form
 from tests.web.desk.test_login import hidden
-from tests.web.desk.test_people import SETTINGS, form
+from tests.web.desk.test_people import SETTINGS
 from tests.web.desk.test_releases import ROOM, TYPED, revision, write
 
 KEEP = {"keep": "1"}

@@ -282,9 +282,9 @@ def test_any_lines_arrive_as_they_were(shared: Sink, lines: list[bytes]) -> None
 
 
 def test_a_message_without_a_line_end_gets_one() -> None:
-    assert dotted(b"a") == b"a\r\n.\r\n"
-    assert dotted(b".") == b"..\r\n.\r\n"
-    assert dotted(b"") == b"\r\n.\r\n"
+    assert dotted(b"a") == b"a\r\n."
+    assert dotted(b".") == b"..\r\n."
+    assert dotted(b"") == b"\r\n."
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from service.web.desk.problems import Problems
 
 PATH = "/desk/{newsroom}/settings"
 NESTED = (("sender", "name"), ("sender", "address"), ("privacy", "controller"), ("privacy", "data_protection_officer"))
-SPARE = 2
+SPARE = 1
 """Empty rows for further contacts."""
 MOST_CONTACTS = 60
 

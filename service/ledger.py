@@ -162,7 +162,7 @@ def _mails(session: Session, claim_id: int) -> list[Mail]:
         .outerjoin(Subscription, Subscription.id == Delivery.subscription_id)
         .outerjoin(Staff, Staff.id == Delivery.staff_id)
         .where(Delivery.claim_id == claim_id, Delivery.state == S.CLAIMED)
-        .order_by(Delivery.id)
+        .order_by(Delivery.dropped, Delivery.due_at, Delivery.id)  # at whom the relay hung up last time goes last
     )
     return [Mail(*row) for row in rows]
 

@@ -15,7 +15,7 @@ log = structlog.get_logger()
 LARGEST = 1_000_000
 """Octets in a request's body."""
 LARGEST_AT_DESK = 3_000_000
-"""A release's text of the greatest length fits, also where each of its letters is sent as twelve (`%F0%9F%98%80`)."""
+"""At the desk and in the API: the longest text fits, also where each letter is sent as twelve (`%F0%9F%98%80`)."""
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -82,7 +82,7 @@ class AccessLog:
 
 
 class BodyLimit:
-    """Refuses a body over 1 MB (at the desk 3) when it is read, declared or not."""
+    """Refuses a body over 1 MB (at the desk and in the API 3) when it is read, declared or not."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -92,7 +92,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        largest = LARGEST_AT_DESK if scope["path"].startswith("/desk/") else LARGEST
+        largest = LARGEST_AT_DESK if scope["path"].startswith(("/desk/", "/api/")) else LARGEST
         declared = Headers(scope=scope).get("content-length", "")
         read = int(declared) if declared.isdecimal() and int(declared) > largest else 0
 

@@ -424,6 +424,15 @@ def test_taking_back_burns_no_attempt(press: Newsroom) -> None:
     assert claim(number, after(5)).mails[0].id == mail.id
 
 
+def test_at_whom_the_relay_hung_up_goes_last_next_time(press: Newsroom) -> None:
+    crowd(press, 3)
+    number = dispatched(press)
+    batch, first = on_the_wire(number)
+    do(ledger.take_back, batch.claim_id, first, after(5), dropped="the connection ended")
+    do(ledger.close, batch.claim_id)
+    assert [mail.id == first.id for mail in claim(number, after(5)).mails] == [False, False, True]
+
+
 def test_closing_a_claim_lets_go_of_what_was_not_handed_over(press: Newsroom) -> None:
     crowd(press, 2)
     number = dispatched(press)

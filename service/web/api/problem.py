@@ -35,7 +35,7 @@ KINDS = {
     "withdrawn": Kind(409, "The release was withdrawn", "Create a new one under another slug."),
     "empty": Kind(409, "There is nothing to publish", "It has neither lead nor body. Finish it at the desk."),
     "unmailable": Kind(409, "No mail can be made of the release", "Shorten what stands around the body."),
-    "too-large": Kind(413, "The body is too large", "At most 1,000,000 octets."),
+    "too-large": Kind(413, "The body is too large", "At most 3,000,000 octets."),
     "not-json": Kind(415, "The body must be JSON", "Send `Content-Type: application/json`."),
     "invalid": Kind(422, "The request does not fit", "`errors` names each field or parameter, and what is wrong."),
     "key-reused": Kind(422, "The Idempotency-Key was another request's", "Use a new key for each new request."),

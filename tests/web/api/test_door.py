@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import text
 
 from service import database, keys, settings
+from service.release_file import LONGEST_BODY
 from service.web.api.problem import KINDS
-from service.web.door import LARGEST
+from service.web.door import LARGEST_AT_DESK
 from tests.web.api.conftest import BASE, Program
 from tests.web.api.test_releases import BRIDGE, ROOM
 from tests.web.conftest import configure, rows
@@ -186,9 +187,17 @@ def test_numbers_that_are_none(program: Make, number: str) -> None:
     problem(cms.post(f"/releases/{number}/publish"), 404, "not-found")
 
 
+def test_the_longest_text_fits(program: Make) -> None:
+    body = json.dumps(BRIDGE | {"body": "😀" * LONGEST_BODY})
+    assert len(body) > 2_400_000, "each letter is sent as twelve"
+    cms = program()
+    sent = cms.client.post(BASE + ROOM, content=body, headers=cms.headers | {"Content-Type": "application/json"})
+    assert sent.status_code == 201
+
+
 def test_a_large_body_is_refused(program: Make) -> None:
     cms, before = program(), rows()
-    body = json.dumps(BRIDGE | {"body": "x" * LARGEST})
+    body = json.dumps(BRIDGE | {"body": "x" * LARGEST_AT_DESK})
     sent = cms.client.post(BASE + ROOM, content=body, headers=cms.headers | {"Content-Type": "application/json"})
     problem(sent, 413, "too-large")
     assert rows() == before

@@ -218,7 +218,7 @@ def test_the_log_tells_people_of_one_name_apart_and_from_the_command_line(person
         assert room is not None
         audit.note(session, audit.COMMAND_LINE, "key.make", database.now(session), room.id)
     told = [re.sub(r"<[^>]+>", "", cell) for cell in re.findall(r"</time></td><td>(.*?)</td>", boss.get(LOG).text)]
-    assert told == ["utskick", f"utskick {MAJA}", "Anna Berg two@example.org", "Anna Berg one@example.org"]
+    assert told == ["kommandoraden", f"utskick {MAJA}", "Anna Berg two@example.org", "Anna Berg one@example.org"]
 
 
 def test_the_log_goes_on_page_by_page(person: Callable[..., Person]) -> None:

@@ -65,6 +65,6 @@ def latest(session: Session, newsroom_id: int, limit: int = 100, before: int | N
 
 def by_command_line_alone(session: Session, release: Release) -> bool:
     """Tell whether a release came from a file, by the command line, and nobody else has had a hand in it."""
-    since = (Audit.newsroom_id == release.newsroom_id, Audit.at >= release.created_at)
-    acts = [act for act in session.scalars(select(Audit).where(*since)) if act.details.get("release") == release.id]
+    its = (Audit.newsroom_id == release.newsroom_id, Audit.details["release"].as_integer() == release.id)
+    acts = session.scalars(select(Audit).where(*its)).all()
     return bool(acts) and all((act.actor, act.staff_id) == (COMMAND_LINE.called, None) for act in acts)

@@ -6,7 +6,7 @@ two tabs, two people, or a text that changed after it was read are noticed inste
 
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Select, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
@@ -111,27 +111,21 @@ def read(session: Session, newsroom_id: int, release_id: int, *, lock: bool = Fa
 
 def listed(session: Session, newsroom_id: int, limit: int, offset: int = 0) -> list[releases.Published]:
     """Return a newsroom's releases in whatever state, the latest changed first."""
-    rows = session.execute(
-        select(Release, Version)
-        .join(Version, (Version.release_id == Release.id) & (Version.number == Release.version))
-        .where(Release.newsroom_id == newsroom_id)
-        .order_by(Release.updated_at.desc(), Release.id.desc())
-        .limit(limit)
-        .offset(offset)
-    )
+    order = (Release.updated_at.desc(), Release.id.desc())
+    rows = session.execute(_of(newsroom_id).order_by(*order).limit(limit).offset(offset))
     return [releases.Published(release, version) for release, version in rows]
 
 
 def made_before(session: Session, newsroom_id: int, limit: int, before: int | None) -> list[releases.Published]:
     """Return a newsroom's releases in whatever state, newest first; `before` a release's id, for the next page."""
-    rows = session.execute(
-        select(Release, Version)
-        .join(Version, (Version.release_id == Release.id) & (Version.number == Release.version))
-        .where(Release.newsroom_id == newsroom_id, *([Release.id < before] if before else []))
-        .order_by(Release.id.desc())
-        .limit(limit)
-    )
+    wanted = _of(newsroom_id).order_by(Release.id.desc()).limit(limit)
+    rows = session.execute(wanted.where(Release.id < before) if before else wanted)
     return [releases.Published(release, version) for release, version in rows]
+
+
+def _of(newsroom_id: int) -> Select[Release, Version]:
+    its_version = (Version.release_id == Release.id) & (Version.number == Release.version)
+    return select(Release, Version).join(Version, its_version).where(Release.newsroom_id == newsroom_id)
 
 
 def publish(

@@ -131,6 +131,11 @@ def fields(newsroom: Newsroom) -> dict[str, Any]:
     return {field: found[field] for field in NewsroomFile.model_fields if found[field]}
 
 
+def changed(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """Return the names of the fields in which two states of a newsroom differ."""
+    return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+
+
 def as_yaml(fields: dict[str, Any]) -> str:
     """Return a newsroom's fields as the YAML that `newsroom load` reads."""
     return yaml.dump(fields, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=100)

@@ -22,8 +22,7 @@ def load(path: Annotated[Path, typer.Argument(metavar="FILE.yaml", help="The new
         before = newsrooms.fields(there) if there else {}
         now = database.now(session)
         loaded = newsrooms.load(session, file, now)
-        after = newsrooms.fields(loaded)
-        changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+        changed = newsrooms.changed(before, newsrooms.fields(loaded))
         audit.note(session, audit.COMMAND_LINE, "newsroom.save", now, loaded.id, loaded.name, changed=changed)
     config = settings.current()
     typer.echo(f"{'Updated' if before else 'Made'} {file.slug} ({file.name}): {config.site}/{file.slug}")

@@ -5,8 +5,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pytest
 
 from tests.conftest import Backend
 from tests.journeys.people import Room, room
+from tests.journeys.test_once import at_once
 from tests.servers import Broker, Postgres, Sink
 from tests.stack import ROOT, Stack
 
@@ -72,12 +72,6 @@ def cms(running: Stack) -> Cms:
     bath = room(running)
     bath.import_followers(*(f"{name}@{bath.slug}.example.org" for name in FOLLOWERS))
     return Cms(bath)
-
-
-def at_once(*acts: Callable[[], Any]) -> list[Any]:
-    """Do things at the same time."""
-    with ThreadPoolExecutor(len(acts)) as pool:
-        return [one.result() for one in [pool.submit(act) for act in acts]]
 
 
 def send_and_hang_up(cms: Cms, key: str) -> None:

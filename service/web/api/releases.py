@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Response
 from sqlalchemy.orm import Session
 
-from service import audit, books, broker, database, drafts, keys, moments, newsrooms, releases, settings
+from service import audit, books, broker, database, drafts, keys, moments, releases, settings
 from service.models import Newsroom, Release
 from service.moments import BadMoment
 from service.releases import Publication, PublishError
@@ -211,9 +211,7 @@ def publish(caller: Publisher, release: Number, how: PublishSeen | None = None) 
 
 def _publish(session: Session, caller: Caller, number: int, how: Publish, seen: int | None, place: str) -> Publication:
     """Publish. `seen`: the revision that was read; `place`: where in the request's body `how` stands."""
-    now = database.now(session)
-    room = newsrooms.get(session, caller.newsroom.slug)
-    assert room is not None  # noqa: S101 - newsrooms do not go
+    now, room = database.now(session), caller.newsroom
     at = _moment(how.at, room, _find(session, caller, number).release, now, f"{place}/at")
     try:
         done = drafts.publish(session, room, number, now, revision=seen, at=at, mailed=how.mail)

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from service import address, broker, database, limits, newsrooms, subscriptions
+from service import address, broker, database, limits, subscriptions
 from service.address import Address, BadAddress
 from service.web.api.document import answers
 from service.web.api.door import Editor
@@ -32,18 +32,16 @@ router = APIRouter(prefix=BASE, tags=["subscriptions"])
 )
 def follow(caller: Editor, newsroom: str, wanted: Follow) -> Asked:
     """Take somebody's request to follow: they get a mail that asks them to confirm."""
-    slug = caller.enter(newsroom).slug
+    room = caller.enter(newsroom)
     good = _address(wanted.email)
-    if wait := limits.newsroom(slug):
+    if wait := limits.newsroom(room.slug):
         raise Problem("too-many", "Too many ask to follow this newsroom just now.", {"Retry-After": str(wait)})
+    box = FollowBox(room, wanted.language or room.language, wanted.page or f"{BASE}/newsrooms/{room.slug}")
+    shown = as_shown(box.page, box.language, wanted.consent or box.consent)
     with database.transaction() as session:
-        room = newsrooms.get(session, slug)
-        assert room is not None  # noqa: S101 - newsrooms do not go
-        box = FollowBox(room, wanted.language or room.language, wanted.page or f"{BASE}/newsrooms/{slug}")
-        shown = as_shown(box.page, box.language, wanted.consent or box.consent)
         subscriptions.subscribe(session, room, good, shown, database.now(session))
     broker.ring(broker.CONFIRM)
-    return Asked(newsroom=slug)
+    return Asked(newsroom=room.slug)
 
 
 def _address(typed: str) -> Address:

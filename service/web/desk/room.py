@@ -51,7 +51,7 @@ def save(request: Request, desk: Admin, form: Sent) -> Response:
         if not stale:
             now = database.now(session)
             after = newsrooms.fields(newsrooms.load(session, file, now))
-            changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+            changed = newsrooms.changed(before, after)
             audit.note(session, desk.actor, "newsroom.save", now, current.id, current.name, changed=changed)
             return go(f"/desk/{current.slug}/settings", "saved")
         there = _kept(current)

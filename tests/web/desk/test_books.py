@@ -7,29 +7,22 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
-from service import address, database, imports, ledger, newsrooms, relay, releases, settlement
+from service import database, ledger, newsrooms, relay, releases, settlement
 from service.models import Audit, Delivery, Dispatch, Subscription
 from service.release_file import parse
 from service.smtp import Accepted, Outcome, Refused, Uncertain
 from service.states import DispatchState
-from service.subscriptions import ConsentShown, leave
+from service.subscriptions import leave
 from tests.service.press import rows as values
 from tests.web.conftest import configure, rows
 from tests.web.desk.conftest import Person
+from tests.web.desk.test_releases import followers
 
 ROOM = "/desk/norrvik"
 RELEASE = "---\nheadline: Simhallen öppnar\nslug: simhallen\n---\n\nVälkommen.\n"
 NO = Refused(True, 550, "5.1.1 <address>: user unknown")
 LATER = Refused(False, 450, "4.7.1 greylisted")
 LOST = Uncertain("the connection ended")
-
-
-def followers(*emails: str) -> None:
-    shown = ConsentShown(text="Ja.", version="1", page="import", language="sv")
-    with database.transaction() as session:
-        room = newsrooms.get(session, "norrvik")
-        assert room is not None
-        imports.import_addresses(session, room, [address.parse(one) for one in emails], shown, database.now(session))
 
 
 def mailing(*emails: str, expanded: bool = True) -> int:

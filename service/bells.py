@@ -1,6 +1,9 @@
-"""The bell of a dispatch: one at a time, or they would multiply and crowd out the other dispatches.
+"""The bell of a dispatch. At most one that counts is on its way at any time, or bells would multiply.
 
-Ring after the commit of what is to be seen; these open transactions of their own.
+A bell has a number. Who hears it takes it, and at once rings the next, so that an idle worker joins in while more is
+due: as many rounds of a dispatch run as there are workers, and each dispatch waits behind one bell of every other. To
+ring twice does no harm: who hears a number for the second time lets it go. So whoever fears that a bell was lost rings
+it again. Ring after the commit of what is to be seen; these open transactions of their own.
 """
 
 from service import books, broker, database, ledger
@@ -8,11 +11,20 @@ from service.states import DispatchState
 
 
 def ring_for(dispatch_id: int) -> None:
-    """Ring for a dispatch's sending unless its bell is on its way; where the broker is away the sweep tries again."""
+    """Ring for a dispatch's sending; where the broker is away the sweep tries again."""
     with database.transaction() as session:
-        due = ledger.may_ring(session, dispatch_id, database.now(session))
-    if due and not broker.ring(broker.DELIVER, dispatch_id):
-        quiet(dispatch_id)
+        bell = ledger.bell_to_ring(session, dispatch_id, database.now(session))
+    if not broker.ring(broker.DELIVER, dispatch_id, bell):
+        with database.transaction() as session:
+            ledger.not_rung(session, dispatch_id, bell)
+
+
+def ring_if_lost(dispatch_id: int) -> None:
+    """Ring for a dispatch unless its bell was rung a moment ago."""
+    with database.reading() as session:
+        lost = ledger.unheard(session, dispatch_id, database.now(session))
+    if lost:
+        ring_for(dispatch_id)
 
 
 def ring_again(dispatch_id: int) -> None:
@@ -25,19 +37,21 @@ def ring_again(dispatch_id: int) -> None:
         ring_for(dispatch_id)
 
 
-def heard(dispatch_id: int, *, again: bool) -> None:
-    """Note that a dispatch's bell was heard, and ring for the next round where more is due.
-
-    Mail may be due again though the round found none: resumed after the round had looked, and before this.
-    """
+def heard(dispatch_id: int, bell: int) -> bool:
+    """Take a bell; where it counts and mail is due, ring the next one. False where there is nothing to do."""
     with database.transaction() as session:
-        ledger.no_bell(session, dispatch_id)
-        again = again or books.due_now(session, dispatch_id, database.now(session))
-    if again:
+        now = database.now(session)
+        if not ledger.bell_heard(session, dispatch_id, bell):
+            return False
+        more = books.due_now(session, dispatch_id, now)
+    if more:
         ring_for(dispatch_id)
+    return True
 
 
-def quiet(dispatch_id: int) -> None:
-    """Note that a dispatch has no bell on its way."""
-    with database.transaction() as session:
-        ledger.no_bell(session, dispatch_id)
+def round_over(dispatch_id: int) -> None:
+    """Ring for the next round where more is due."""
+    with database.reading() as session:
+        more = books.due_now(session, dispatch_id, database.now(session))
+    if more:
+        ring_for(dispatch_id)

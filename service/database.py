@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from threading import Event
+from time import monotonic
+from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
@@ -22,6 +24,8 @@ from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import String
 
 from service import settings
+
+Result = TypeVar("Result")
 
 BUSY_TIMEOUT = 10.0
 """Seconds to wait for SQLite's write lock or a PostgreSQL row lock."""
@@ -127,6 +131,31 @@ def is_away(error: BaseException) -> bool:
     if isinstance(error.orig, sqlite3.Error):
         return getattr(error.orig, "sqlite_errorname", "").startswith(_SQLITE_AWAY)
     return isinstance(error, OperationalError) or error.connection_invalidated
+
+
+def tried(work: Callable[[Session, datetime], object]) -> bool:
+    """Do work in a transaction of its own; False where the database is away."""
+    try:
+        with transaction() as session:
+            work(session, now(session))
+    except DBAPIError as error:
+        if not is_away(error):
+            raise
+        return False
+    return True
+
+
+def insist(work: Callable[[Session, datetime], Result]) -> Result:
+    """Do work in a transaction of its own, again while the database is away, for as long as a lease."""
+    until = monotonic() + settings.current().lease
+    while True:
+        try:
+            with transaction() as session:
+                return work(session, now(session))
+        except DBAPIError as error:
+            if not is_away(error) or monotonic() > until:
+                raise
+            Event().wait(0.2)
 
 
 def _alembic() -> Config:

@@ -6,10 +6,12 @@ from workers.quiet import quietly
 
 
 @app.task(name=broker.DELIVER)  # type: ignore[untyped-decorator]
-def deliver(dispatch_id: int) -> None:
-    """Send a dispatch's mail for one round, and ring for the next where more is due."""
+def deliver(dispatch_id: int, bell: int) -> None:
+    """Send a dispatch's mail for one round."""
     with quietly(broker.DELIVER):
-        bells.heard(dispatch_id, again=delivering.deliver(dispatch_id).again)
+        if bells.heard(dispatch_id, bell):
+            delivering.deliver(dispatch_id)
+            bells.round_over(dispatch_id)
 
 
 @app.task(name=broker.CONFIRM)  # type: ignore[untyped-decorator]

@@ -3,8 +3,8 @@
 import structlog
 from sqlalchemy.exc import DBAPIError
 
-from service import books, broker, database, keys, releases, settlement, staff, subscriptions
-from service.bells import ring_for
+from service import books, broker, database, keys, recovery, releases, settlement, staff, subscriptions
+from service.bells import ring_if_lost
 from service.states import DispatchState
 from workers.app import app
 from workers.quiet import quietly
@@ -35,9 +35,9 @@ def _publish() -> None:
 
 
 def _settle() -> None:
+    recovery.recover()
     with database.transaction() as session:
         now = database.now(session)
-        settlement.settle(session, now)
         settlement.skip_cancelled(session, now)
         for dispatch_id in books.dispatches_in(session, DispatchState.SENDING):
             settlement.finish(session, dispatch_id, now)
@@ -54,6 +54,6 @@ def _ring() -> None:
     for dispatch_id in expanding:
         broker.ring(broker.EXPAND, dispatch_id)
     for dispatch_id in sending:
-        ring_for(dispatch_id)
+        ring_if_lost(dispatch_id)
     if confirmations:
         broker.ring(broker.CONFIRM)

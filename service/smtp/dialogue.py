@@ -40,18 +40,18 @@ class Post(Protocol):
 class Dialogue:
     """One session: `receive` what comes, send `out`, and it takes mail from `post` as fast as the relay does.
 
-    `over`: close the connection; `trouble` then says why no mail could be handed over at all. `suspect`: it ended over
-    commands sent together, none of which was answered; one at a time tells what it minds. `wants_tls`: wrap the
-    connection, then call `secured`.
+    `over`: close the connection; `trouble` then says why no mail could be handed over at all, `fruitless` why none of
+    those tried was judged. `suspect`: it ended over commands sent together, none of which was answered; one at a time
+    tells what it minds. `wants_tls`: wrap the connection, then call `secured`.
     """
 
-    def __init__(self, relay: Relay, post: Post, *, pipelined: bool = True) -> None:
-        self.post, self.pipelined = post, pipelined
+    def __init__(self, relay: Relay, post: Post, *, pipelined: bool = True, ahead: bool = True) -> None:
+        self.post, self.pipelined, self.ahead = post, pipelined, ahead
         self.lines = Lines()
         self.greeting = Greeting(relay, self.lines)
         self.over = self.draining = self.parting = self.suspect = False
-        self.trouble = ""
-        self.mails = 0
+        self.trouble = self.fruitless = ""
+        self.mails = self.judged = 0
         self._replies = Replies()
         self._flights: deque[Flight] = deque()
 
@@ -69,6 +69,11 @@ class Dialogue:
     def wants_tls(self) -> bool:
         """Tell whether TLS is to begin now."""
         return self.greeting.wants_tls
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether the relay has let us in, and still does."""
+        return self.greeting.ready and not self.over
 
     @property
     def busy(self) -> bool:
@@ -103,6 +108,7 @@ class Dialogue:
             return
         self.over = True
         self.trouble = "" if self.greeting.ready else words
+        self.fruitless = self.trouble or (words if self._flights and not self.judged else "")
         head = True
         while self._flights:
             flight = self._flights.popleft()
@@ -117,6 +123,11 @@ class Dialogue:
             self._begin(envelope)
         if self.mails >= MOST_MAILS:
             self.part()
+
+    def retire(self) -> None:
+        """Take no further mail, and part once those on their way have their answers."""
+        self.mails = MOST_MAILS
+        self.part()
 
     def drain(self) -> None:
         """Begin nothing more: hear what is in doubt, then end."""
@@ -133,7 +144,7 @@ class Dialogue:
     def _has_room(self) -> bool:
         if self.over or self.draining or self.parting or not self.greeting.ready or self.mails >= MOST_MAILS:
             return False
-        return not self._flights or (self.lines.pipelined and self._flights[-1].begun)
+        return not self._flights or (self.ahead and self.lines.pipelined and self._flights[-1].begun)
 
     def _hear(self, reply: Reply) -> None:
         try:
@@ -166,11 +177,11 @@ class Dialogue:
             return
         flight = Flight(envelope)
         self._flights.append(flight)
-        self.lines.say(Step.MAIL, f"MAIL FROM:<{envelope.sender}>{options}".encode(), flight)
-        self.lines.say(Step.RCPT, f"RCPT TO:<{envelope.recipient}>".encode(), flight)
+        self.lines.unsent.append((Step.MAIL, f"MAIL FROM:<{envelope.sender}>{options}".encode(), flight))
+        self.lines.unsent.append((Step.RCPT, f"RCPT TO:<{envelope.recipient}>".encode(), flight))
         self.lines.say(Step.DATA, b"DATA", flight)
 
-    def _options(self, envelope: Envelope) -> str | Refused | RelayAway:
+    def _options(self, envelope: Envelope) -> str | Refused:
         offered, options = self.greeting.extensions, ""
         if "SIZE" in offered:
             size, limit = len(envelope.content), offered["SIZE"]
@@ -183,7 +194,7 @@ class Dialogue:
             return f"{options} SMTPUTF8 BODY=8BITMIME"
         if envelope.sender.isascii():
             return Refused(True, 553, "5.6.7 The relay offers no SMTPUTF8, which this address needs")
-        return RelayAway("the relay offers no SMTPUTF8, which the sender's address needs")
+        return Refused(False, 553, "5.6.7 The relay offers no SMTPUTF8, which the sender's address needs")
 
     def _judge(self, step: Step, flight: Flight, reply: Reply) -> None:
         code = reply.code
@@ -219,7 +230,7 @@ class Dialogue:
             self._stop()  # 354 was said: only closing the connection takes it back
         else:
             flight.begun = True
-            self.lines.say(Step.DOT, dotted(flight.envelope.content), flight)
+            self.lines.say(Step.DOT, flight.envelope.content, flight)
             self.fill()
 
     def _conclude(self, flight: Flight, reply: Reply) -> None:
@@ -238,6 +249,7 @@ class Dialogue:
         """Tell what became of a mail, and go on."""
         assert flight.answer is not None  # noqa: S101 - it is judged
         self._flights.remove(flight)
+        self.judged += 1
         if reset:
             self.lines.say(Step.RSET, b"RSET")
         self.post.answered(flight.envelope, flight.answer)

@@ -37,20 +37,14 @@ def ring_again(dispatch_id: int) -> None:
         ring_for(dispatch_id)
 
 
-def heard(dispatch_id: int, bell: int) -> bool:
-    """Take a bell; where it counts and mail is due, ring the next one. False where there is nothing to do."""
+def taken(dispatch_id: int, bell: int) -> bool:
+    """Take a bell; False where it does not count: there is nothing to do."""
     with database.transaction() as session:
-        now = database.now(session)
-        if not ledger.bell_heard(session, dispatch_id, bell):
-            return False
-        more = books.due_now(session, dispatch_id, now)
-    if more:
-        ring_for(dispatch_id)
-    return True
+        return ledger.bell_heard(session, dispatch_id, bell)
 
 
-def round_over(dispatch_id: int) -> None:
-    """Ring for the next round where more is due."""
+def ring_if_due(dispatch_id: int) -> None:
+    """Ring for a dispatch where mail is due."""
     with database.reading() as session:
         more = books.due_now(session, dispatch_id, database.now(session))
     if more:

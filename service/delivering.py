@@ -103,13 +103,13 @@ def _rest(seconds: float) -> None:
 
 
 @lru_cache
-def _pace(way: Relay, connections: int) -> Pace:
+def _pace(way: Relay, connections: int) -> Pace:  # noqa: ARG001 - one for each relay
     """Return what this process has learned of the relay."""
     return Pace(connections)
 
 
 class _Kept:
-    """This process's journal, opened with its first round."""
+    """The process's journal, opened with its first round."""
 
     journal: Journal | None = None
 

@@ -41,7 +41,7 @@ class Found:
 
 
 class Journal:
-    """This process's journal. Errors are OSError: a disk that is full must stop the sending."""
+    """The journal of one process. Errors are OSError: a disk that is full must stop the sending."""
 
     def __init__(self, folder: Path) -> None:
         """Open a new one: locked before it gets its name, so that nobody takes it for a dead process's."""

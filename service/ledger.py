@@ -1,10 +1,13 @@
-"""The ledger of mails: enter, claim, look again, let go. With outcomes.py and settlement.py its only writers.
+"""The ledger of mails: enter, claim, look again, let go.
+
+With expanding.py, outcomes.py, settlement.py and folding.py the only writer of deliveries.
 
 Every change is an UPDATE that names the state it expects, so that doing it twice changes nothing.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -65,7 +68,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Look:
-    """How things are in the middle of a claim. `alive`: it is still ours; `unwelcome`: deliveries not to go any more."""
+    """How things are in the middle of a claim. `alive`: it is ours still; `unwelcome`: mails that may not go."""
 
     alive: bool
     sending: bool
@@ -170,7 +173,7 @@ def mails_of(session: Session, claim_id: int, now: datetime) -> list[Mail]:
     return [Mail._make(row) for row in rows]
 
 
-def _held(claim_id: int, *columns: ColumnElement[object]) -> Select[tuple[object, ...]]:
+def _held(claim_id: int, *columns: Any) -> Select[Any]:
     return (
         select(*columns)
         .outerjoin(Subscription, Subscription.id == Delivery.subscription_id)
@@ -206,8 +209,8 @@ def look(session: Session, batch: Batch, dispatch_id: int | None, now: datetime)
     return Look(ours, sending, set(session.scalars(unwelcome)) if ours else set())
 
 
-def _changed_since(moment: datetime) -> Select[tuple[int]]:
-    """SQL: the few subscriptions that ended lately, or whose address was suppressed: a claim's others are as they were."""
+def _changed_since(moment: datetime) -> Select[int]:
+    """SQL: the few subscriptions that ended lately, or whose address was suppressed; a claim's others are as before."""
     ended = select(Subscription.id).where(Subscription.ended_at > moment)
     theirs = Subscription.address_hash == Suppression.address_hash
     suppressed = select(Subscription.id).join(Suppression, theirs).where(Suppression.created_at > moment)

@@ -71,8 +71,9 @@ Entry = tuple[Mail, Outcome | TakenBack]
 def record(
     session: Session, claim_id: int, entries: Iterable[Entry], now: datetime, *, due_at: datetime | None = None
 ) -> None:
-    """Write down what became of mails that this claim handed over; `due_at`: when those in doubt go again, if not later.
+    """Write down what became of mails that this claim handed over.
 
+    `due_at`: when those in doubt go again, where that is not the usual time.
     A late answer still counts after the claim was settled, unless somebody has claimed the row anew.
     """
     changes: dict[Update, list[dict[str, Any]]] = defaultdict(list)
@@ -87,9 +88,7 @@ def record(
             connection.execute(statement, rows)
 
 
-def _change(
-    mail: Mail, outcome: Outcome | TakenBack, now: datetime, later: datetime
-) -> tuple[Update, dict[str, Any]]:
+def _change(mail: Mail, outcome: Outcome | TakenBack, now: datetime, later: datetime) -> tuple[Update, dict[str, Any]]:
     match outcome:
         case Accepted(code, words):
             return _accept(), {"code": code, "said": words, "at": now}
@@ -135,8 +134,8 @@ _CLAIMED, _DEFERRED, _UNCERTAIN = (Delivery.state == state for state in (S.CLAIM
 _HELD = and_(_UNCERTAIN, Delivery.held.is_(True))
 """A refusal brings nothing back to a dispatch that may have finished, but for what is held."""
 
-_HEARD = {"attempts": bindparam("tries"), "reply": bindparam("said"), "dropped": False}
-_CODE = {"reply_code": bindparam("code")}
+_HEARD: dict[str, Any] = {"attempts": bindparam("tries"), "reply": bindparam("said"), "dropped": False}
+_CODE: dict[str, Any] = {"reply_code": bindparam("code")}
 
 
 @lru_cache
@@ -178,9 +177,9 @@ def _listed(claim_id: int, rows: list[dict[str, Any]], now: datetime) -> dict[st
 @lru_cache
 def _accept_all() -> Update:
     """The statement of _accept for a whole group at once, as PostgreSQL can."""
-    lists = {"its_id": BigInteger(), "tries": Integer(), "code": Integer(), "said": Text()}
-    given = [bindparam(name, type_=ARRAY(kind)) for name, kind in lists.items()]
-    columns = [column(name, kind) for name, kind in lists.items()]
+    lists: dict[str, Any] = {"its_id": BigInteger(), "tries": Integer(), "code": Integer(), "said": Text()}
+    given: list[Any] = [bindparam(name, type_=ARRAY(kind)) for name, kind in lists.items()]
+    columns: list[Any] = [column(name, kind) for name, kind in lists.items()]
     heard = func.unnest(*given).table_valued(*columns, name="heard").render_derived().c
     its = and_(Delivery.id == heard.its_id, Delivery.claim_id == bindparam("its_claim"))
     accepted = update(Delivery).where(its, or_(_CLAIMED, _DEFERRED, _UNCERTAIN))

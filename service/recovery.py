@@ -67,7 +67,7 @@ def _of_lost() -> int:
         return len(mine)
 
 
-def _overdue(moment: datetime) -> Select[tuple[int]]:
+def _overdue(moment: datetime) -> Select[int]:
     return select(Claim.id).where(Claim.closed.is_(False), Claim.lease_until < moment).order_by(Claim.id)
 
 

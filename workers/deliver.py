@@ -9,9 +9,10 @@ from workers.quiet import quietly
 def deliver(dispatch_id: int, bell: int) -> None:
     """Send a dispatch's mail for one round."""
     with quietly(broker.DELIVER):
-        if bells.heard(dispatch_id, bell):
+        if bells.taken(dispatch_id, bell):
+            bells.ring_if_due(dispatch_id)  # whoever is idle joins in
             delivering.deliver(dispatch_id)
-            bells.round_over(dispatch_id)
+            bells.ring_if_due(dispatch_id)
 
 
 @app.task(name=broker.CONFIRM)  # type: ignore[untyped-decorator]

@@ -11,7 +11,11 @@ from service.states import DeliveryKind, DeliveryState, DispatchState
 
 
 class Dispatch(Base):
-    """One mailing of one version to everyone who followed at the moment of publishing."""
+    """One mailing of one version to everyone who followed at the moment of publishing.
+
+    `expanded_to`: the last subscription entered, while that goes on. `folded_…`: how many of its mails have left the
+    ledger since `folded_at`, long after its end.
+    """
 
     __tablename__ = "dispatches"
     __table_args__ = (UniqueConstraint("release_id", "version"), Index(None, "state"))
@@ -20,12 +24,18 @@ class Dispatch(Base):
     release_id: Mapped[int] = mapped_column(ForeignKey("releases.id"))
     version: Mapped[int]
     state: Mapped[DispatchState]
+    expanded_to: Mapped[int | None]
     recipients: Mapped[int | None]
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     bell: Mapped[int] = mapped_column(default=0)
     rung_at: Mapped[datetime | None]
+    folded_accepted: Mapped[int] = mapped_column(default=0)
+    folded_refused: Mapped[int] = mapped_column(default=0)
+    folded_skipped: Mapped[int] = mapped_column(default=0)
+    folded_uncertain: Mapped[int] = mapped_column(default=0)
+    folded_at: Mapped[datetime | None]
 
     release: Mapped[Release] = relationship()
 
@@ -69,6 +79,9 @@ DUE = text("state IN ('queued', 'deferred')")
 IN_HAND = text("state = 'claimed'")
 """A delivery that some claim holds."""
 
+ALONE = text("dispatch_id IS NULL")
+"""A delivery outside any dispatch; they are few among many."""
+
 
 def _tests_by(column: str) -> Index:
     """Return an index of a column that only tests have: they are few among many."""
@@ -90,6 +103,7 @@ class Delivery(Base):
         Index("ix_deliveries_in_hand", "claim_id", sqlite_where=IN_HAND, postgresql_where=IN_HAND),
         _tests_by("staff_id"),
         _tests_by("version_id"),
+        Index("ix_deliveries_alone", "settled_at", sqlite_where=ALONE, postgresql_where=ALONE),
         Index("ix_deliveries_due", "dispatch_id", "due_at", "id", sqlite_where=DUE, postgresql_where=DUE),
         CheckConstraint("(kind = 'release') = (dispatch_id IS NOT NULL)", name="release_has_dispatch"),
         CheckConstraint("(kind = 'test') = (staff_id IS NOT NULL)", name="test_to_staff"),

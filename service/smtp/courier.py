@@ -55,8 +55,8 @@ class NoPost:
 class Courier:
     """A few kept-open connections to the relay, opened when there is mail. Use it in a `with` block.
 
-    Tell it whom to `serve`, then call `turn` again and again. `away`, once it is not empty, says why not one connection can be had. Every mail that
-    was taken gets its answer, at the latest as the block ends.
+    Tell it whom to `serve`, then call `turn` again and again. `away`, once it is not empty, says why not one connection
+    can be had. Every mail that was taken gets its answer, at the latest as the block ends.
     """
 
     def __init__(self, relay: Relay, pace: Pace, tls: ssl.SSLContext | None = None, *, ahead: bool = True) -> None:

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
-from service import database, ledger, newsrooms, relay, releases, settlement
+from service import database, expanding, ledger, newsrooms, relay, releases, settlement
+from service.expanding import Progress
 from service.models import Audit, Delivery, Dispatch, Subscription
 from service.release_file import parse
 from service.smtp import Accepted, Outcome, Refused, Uncertain
@@ -35,7 +36,7 @@ def mailing(*emails: str, expanded: bool = True) -> int:
         made = releases.publish(session, room, parse(RELEASE, "simhallen.md"), now).dispatch
         assert made is not None
         if expanded:
-            assert ledger.expand(session, made.id, now)
+            assert expanding.enter(session, made.id, now) is Progress.ALL
         return made.id
 
 
@@ -112,7 +113,7 @@ def test_when_nobody_takes_it_up_the_page_says_so(person: Callable[..., Person])
     someone.post(f"{at}/resume")
     assert "worker" not in someone.get(at).text, "a pause is not idleness"
     with database.transaction() as session:
-        ledger.expand(session, number, database.now(session))
+        expanding.enter(session, number, database.now(session))
     assert "worker" not in someone.get(at).text
     long_ago(number, minutes=2)
     with database.transaction() as session:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from threading import Event
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from alembic import command
 from alembic.config import Config
@@ -133,16 +133,38 @@ def is_away(error: BaseException) -> bool:
     return isinstance(error, OperationalError) or error.connection_invalidated
 
 
-def tried(work: Callable[[Session, datetime], object]) -> bool:
-    """Do work in a transaction of its own; False where the database is away."""
-    try:
-        with transaction() as session:
-            work(session, now(session))
-    except DBAPIError as error:
-        if not is_away(error):
-            raise
-        return False
-    return True
+class Standing:
+    """A connection kept for many short transactions: neither the pool nor a sign of life is asked for between two.
+
+    Use it in a `with` block.
+    """
+
+    def __init__(self) -> None:
+        self._connection: Connection | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def tried(self, work: Callable[[Session], object]) -> bool:
+        """Do work in a transaction of its own; False where the database is away."""
+        try:
+            self._connection = self._connection or engine(settings.current().database).connect()
+            with Session(self._connection, expire_on_commit=False) as session, session.begin():
+                work(session)
+        except DBAPIError as error:
+            self._close()
+            if not is_away(error):
+                raise
+            return False
+        return True
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
 
 
 def insist(work: Callable[[Session, datetime], Result]) -> Result:

@@ -16,7 +16,7 @@ from service import database, ledger, relay, settings, settlement
 from service.composing import Composer
 from service.journal import Journal
 from service.ledger import TURN, Batch
-from service.sending import WINDOW, Sending, Turns, stopping
+from service.sending import WINDOW, Means, Sending, Turns, stopping
 from service.smtp import Courier, Pace, Relay, relay_of
 
 WORTH = 2.0
@@ -43,8 +43,13 @@ def deliver(dispatch_id: int | None) -> Round:
     until = monotonic() + TURN.total_seconds()
     way = relay_of(config.relay, timeout=config.smtp_timeout, helo=config.domain)
     pace = _pace(way, config.smtp_connections)
-    composer, sent = Composer(dispatch_id), 0
-    with _journal() as journal, Courier(way, pace, ahead=pace.most <= AHEAD_UP_TO) as courier:
+    sent = 0
+    with (
+        _journal() as journal,
+        database.Standing() as standing,
+        Courier(way, pace, ahead=pace.most <= AHEAD_UP_TO) as courier,
+    ):
+        means = Means(Composer(dispatch_id), journal, pace, standing)
         while not stopping.is_set() and not courier.away:
             began = monotonic()
             if began >= until:
@@ -56,7 +61,7 @@ def deliver(dispatch_id: int | None) -> Round:
             if got.batch is None:
                 _rest(min(got.wait, until - monotonic()))
                 continue
-            sending = Sending(got.batch, composer, journal, pace, began)
+            sending = Sending(got.batch, means, began)
             sending.turns = Turns(began + got.wait, got.interval)
             sending.run(courier, until)
             pace.measured(sending.sent, monotonic() - began)

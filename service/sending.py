@@ -7,10 +7,11 @@ in the order of sending, can be in doubt.
 
 from collections import deque
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from threading import Event
 from time import monotonic
+from typing import NamedTuple
 
 import structlog
 from sqlalchemy.orm import Session
@@ -66,11 +67,21 @@ class Turns:
         self.next_at = max(self.next_at + self.interval, monotonic() - self.interval)
 
 
+class Means(NamedTuple):
+    """What the claims of a round have in common."""
+
+    composer: Composer
+    journal: Journal
+    pace: Pace
+    standing: database.Standing
+
+
 class Sending:
     """The mails of one claim on their way; the courier's post. `read_at`: monotonic time just before the claim."""
 
-    def __init__(self, batch: Batch, composer: Composer, journal: Journal, pace: Pace, read_at: float) -> None:
-        self.batch, self.composer, self.journal, self.pace = batch, composer, journal, pace
+    def __init__(self, batch: Batch, means: Means, read_at: float) -> None:
+        self.batch = batch
+        self.composer, self.journal, self.pace, self.standing = means
         self.turns = Turns()
         self.sent = 0
         self._mails = deque(batch.mails)
@@ -81,6 +92,7 @@ class Sending:
         self._answered = False
         self._words = ("", "")
         self._resting = self._halted = self._blind = False
+        self._offset = batch.claimed_at - timedelta(seconds=monotonic())
         self._good_until = self._looked_at = self._written_at = read_at
         self._seen(read_at)
 
@@ -176,13 +188,13 @@ class Sending:
         full = len(self._entries) + 2 * self.pace.connections >= WINDOW
         if not self._entries or not (full or monotonic() > self._written_at + GROUP_AFTER):
             return
-        self._blind = not database.tried(self._write)
+        self._blind = not self.standing.tried(self._write)
         self._written_at = monotonic()
         if not self._blind:
             self._entries = []
 
-    def _write(self, session: Session, now: datetime) -> None:
-        record(session, self.batch.claim_id, self._entries, now)
+    def _write(self, session: Session) -> None:
+        record(session, self.batch.claim_id, self._entries, self._now())
         if self._answered:
             relay.back(session)
 
@@ -190,26 +202,32 @@ class Sending:
         if monotonic() < self._looked_at + LOOK_EVERY:
             return
         self._looked_at = read_at = monotonic()
-        self._blind = not database.tried(self._look)
+        self._blind = not self.standing.tried(self._look)
         if not self._blind:
             self._seen(read_at)
         elif read_at > self._good_until + settings.current().lease:
             self._halted = True
 
-    def _look(self, session: Session, now: datetime) -> None:
+    def _look(self, session: Session) -> None:
+        now = database.now(session)
+        self._offset = now - timedelta(seconds=monotonic())
         found = ledger.look(session, self.batch, self.composer.dispatch_id, now)
         self._unwelcome |= found.unwelcome
         ledger.skip_unwelcome(session, self.batch.claim_id, found.unwelcome - self._begun, now)
         self._halted = self._halted or not (found.alive and found.sending)
 
     def _end(self, away: str, session: Session, now: datetime) -> None:
-        self._write(session, now)
+        self._write(session)
         if away:
             relay.away(session, self._words[1] if away == self._words[0] else mask(away, ""), now)
         ledger.close(session, self.batch.claim_id)
         dispatch_id = self.composer.dispatch_id
         if dispatch_id is not None and ledger.state_of(session, dispatch_id) is DispatchState.CANCELLED:
             settlement.skip_cancelled(session, now)
+
+    def _now(self) -> datetime:
+        """Return the moment by the database's clock, as it was at the last look, without asking for it."""
+        return self._offset + timedelta(seconds=monotonic())
 
     def _seen(self, read_at: float) -> None:
         self._good_until = read_at + min(FRESH, settings.current().lease * (1 - MARGIN))

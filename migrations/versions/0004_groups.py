@@ -20,9 +20,9 @@ def upgrade() -> None:
     op.drop_index("ix_deliveries_claim_id", "deliveries")
     op.drop_index("ix_deliveries_subscription_id", "deliveries")
     with op.batch_alter_table("deliveries") as batch_op:
-        batch_op.drop_constraint("ck_deliveries_handed_over_by_claim", type_="check")
-        batch_op.drop_constraint("fk_deliveries_claim_id", type_="foreignkey")
-        batch_op.drop_constraint("uq_deliveries_dispatch_id_subscription_id", type_="unique")
+        batch_op.drop_constraint(op.f("ck_deliveries_handed_over_by_claim"), type_="check")
+        batch_op.drop_constraint(op.f("fk_deliveries_claim_id"), type_="foreignkey")
+        batch_op.drop_constraint(op.f("uq_deliveries_dispatch_id_subscription_id"), type_="unique")
         batch_op.create_unique_constraint(
             op.f("uq_deliveries_subscription_id_dispatch_id"), ["subscription_id", "dispatch_id"]
         )
@@ -36,7 +36,7 @@ def downgrade() -> None:
     op.drop_index("ix_deliveries_in_hand", "deliveries")
     with op.batch_alter_table("deliveries") as batch_op:
         batch_op.add_column(sa.Column("handed_over_at", sa.DateTime(timezone=True), nullable=True))
-        batch_op.drop_constraint("uq_deliveries_subscription_id_dispatch_id", type_="unique")
+        batch_op.drop_constraint(op.f("uq_deliveries_subscription_id_dispatch_id"), type_="unique")
         batch_op.create_unique_constraint(
             op.f("uq_deliveries_dispatch_id_subscription_id"), ["dispatch_id", "subscription_id"]
         )

@@ -6,7 +6,6 @@ One thread drives all connections by a selector, so that a slow one stalls none 
 import selectors
 import socket
 import ssl
-from functools import cached_property
 from time import monotonic
 from types import TracebackType
 from typing import Protocol, Self
@@ -120,9 +119,9 @@ class Courier:
             wire.dialogue.drain()
             self._see_to(wire)
 
-    @cached_property
     def _tls(self) -> ssl.SSLContext:
-        return self._given or ssl.create_default_context()
+        self._given = self._given or ssl.create_default_context()
+        return self._given
 
     def _match_pace(self) -> None:
         """Open what is wanted and allowed, retire what is not allowed any more."""
@@ -148,7 +147,9 @@ class Courier:
         try:
             self._places = self._places or self._look_up()
             pipelined = monotonic() > _wary.get(self.relay, 0)
-            wire = Wire(self.relay, self._post, self._tls, self._places[0], pipelined=pipelined, ahead=self.ahead)
+            talk = Dialogue(self.relay, self._post, pipelined=pipelined, ahead=self.ahead)
+            talk = Dialogue(self.relay, self._post, pipelined=pipelined, ahead=self.ahead)
+            wire = Wire(talk, self.relay, self._tls, self._places[0])
         except (OSError, UnicodeError) as error:
             self._failed(str(getattr(error, "strerror", "") or error))
             return

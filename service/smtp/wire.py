@@ -4,9 +4,10 @@ import errno
 import os
 import socket
 import ssl
+from collections.abc import Callable
 from time import monotonic
 
-from service.smtp.dialogue import Dialogue, Post
+from service.smtp.dialogue import Dialogue
 from service.smtp.relay import Relay
 
 PIECE = 65536
@@ -21,11 +22,8 @@ Place = tuple[int, tuple[str, int]]
 class Wire:
     """One connection. Call `move` when its socket may be read or written, and `expire` now and then."""
 
-    def __init__(
-        self, relay: Relay, post: Post, tls: ssl.SSLContext, place: Place, *, pipelined: bool = True, ahead: bool = True
-    ) -> None:
-        self.relay, self.tls = relay, tls
-        self.dialogue = Dialogue(relay, post, pipelined=pipelined, ahead=ahead)
+    def __init__(self, dialogue: Dialogue, relay: Relay, tls: Callable[[], ssl.SSLContext], place: Place) -> None:
+        self.dialogue, self.relay, self.tls = dialogue, relay, tls
         self.connected = False
         self._touched = monotonic()
         self._secure: ssl.SSLObject | None = None
@@ -107,7 +105,7 @@ class Wire:
             self._begin_tls()
 
     def _begin_tls(self) -> None:
-        self._secure = self.tls.wrap_bio(self._coming, self._going, server_hostname=self.relay.host)
+        self._secure = self.tls().wrap_bio(self._coming, self._going, server_hostname=self.relay.host)
         self._shake()
 
     def _shake(self) -> None:

@@ -89,7 +89,7 @@ class Delivery(Base):
 
     __tablename__ = "deliveries"
     __table_args__ = (
-        UniqueConstraint("dispatch_id", "subscription_id"),
+        UniqueConstraint("subscription_id", "dispatch_id"),  # in this order it also finds a follower's mails
         Index(None, "dispatch_id", "state"),
         _tests_by("staff_id"),
         _tests_by("version_id"),
@@ -105,7 +105,7 @@ class Delivery(Base):
     public_id: Mapped[str] = mapped_column(String(32), unique=True)
     kind: Mapped[DeliveryKind]
     dispatch_id: Mapped[int | None] = mapped_column(ForeignKey("dispatches.id"))
-    subscription_id: Mapped[int | None] = mapped_column(ForeignKey("subscriptions.id"), index=True)
+    subscription_id: Mapped[int | None] = mapped_column(ForeignKey("subscriptions.id"))
     staff_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
     version_id: Mapped[int | None] = mapped_column(ForeignKey("versions.id", ondelete="SET NULL"))
     state: Mapped[DeliveryState]

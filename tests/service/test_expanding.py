@@ -64,13 +64,9 @@ def entered(number: int) -> int:
 
 
 def shown(number: int) -> tuple[str, int | None, int]:
-    """Return a dispatch's state, its recipients, and the sum of its books."""
+    """Return a dispatch's state, its recipients, and its rows; its books balance."""
     found = the_books(number)
-    return (
-        str(found.dispatch.state),
-        found.recipients,
-        found.accepted + found.refused + found.skipped + found.uncertain + found.pending,
-    )
+    return str(found.dispatch.state), found.recipients, entered(number)
 
 
 def withdraw(press: Newsroom) -> bool:
@@ -203,7 +199,7 @@ def test_who_stops_or_pauses_during_a_range_waits_for_that_one_and_counts_it(pre
     if act == "cancel":
         assert (found.recipients, found.skipped, found.dispatch.state) == (10, 10, "cancelled")
     else:
-        assert (found.recipients, found.pending, found.dispatch.state) == (None, 10, "paused")
+        assert shown(number) == ("paused", None, 10)
     assert enter(number) is Progress.NONE
 
 

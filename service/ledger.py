@@ -215,7 +215,8 @@ def may_ring(session: Session, dispatch_id: int, now: datetime) -> bool:
 
     A bell waits for a turn of each dispatch before it, and a worker that died held on for a lease.
     """
-    going = select(func.count()).select_from(Dispatch).where(Dispatch.state == DispatchState.SENDING)
+    under_way = Dispatch.state.in_((DispatchState.EXPANDING, DispatchState.SENDING))
+    going = select(func.count()).select_from(Dispatch).where(under_way)
     patience = _lease() + TURN * (session.scalar(going) or 0)
     lost = or_(Dispatch.rung_at.is_(None), Dispatch.rung_at < now - patience)
     return touched(session, update(Dispatch).where(Dispatch.id == dispatch_id, lost).values(rung_at=now)) == 1

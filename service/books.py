@@ -20,8 +20,8 @@ PENDING = (S.QUEUED, S.CLAIMED, S.DEFERRED)
 class Books:
     """A dispatch's counts. Always recipients = accepted + refused + skipped + uncertain + pending.
 
-    `recipients` is None until the dispatch is expanded, and the others count those entered so far; `deferred` of the
-    pending wait for a later try, the earliest at `next_due`; `held` of the uncertain wait for a decision.
+    `recipients` is None until the dispatch is expanded, and the others 0; `deferred` of the pending wait for a later
+    try, the earliest at `next_due`; `held` of the uncertain wait for a decision.
     """
 
     dispatch: Dispatch
@@ -45,9 +45,9 @@ class Books:
 
     @property
     def balanced(self) -> bool:
-        """Tell whether the rows add up to what was entered, once all are."""
+        """Tell whether the rows add up to what was entered."""
         settled = self.accepted + self.refused + self.skipped + self.uncertain
-        return self.recipients in (None, settled + self.pending)
+        return (self.recipients or 0) == settled + self.pending
 
 
 def dispatch(session: Session, dispatch_id: int, newsroom_id: int | None = None) -> Dispatch | None:
@@ -68,7 +68,9 @@ def of(session: Session, dispatch_id: int, newsroom_id: int | None = None) -> Bo
         return None
     rows = Delivery.dispatch_id == dispatch_id
     grouped = select(Delivery.state, func.count()).where(rows).group_by(Delivery.state)  # an index alone answers it
-    by_state = {state: number for state, number in session.execute(grouped)}  # noqa: C416 - rows, not pairs
+    by_state: dict[DeliveryState, int] = {}
+    if its.recipients is not None:
+        by_state = {state: number for state, number in session.execute(grouped)}  # noqa: C416 - rows, not pairs
     held = select(func.count()).where(rows, Delivery.state == S.UNCERTAIN, Delivery.held.is_(True))
     next_due = select(func.min(Delivery.due_at)).where(rows, Delivery.state == S.DEFERRED)
     return Books(

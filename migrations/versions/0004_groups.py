@@ -18,14 +18,9 @@ def upgrade() -> None:
     with op.batch_alter_table("relay") as batch_op:
         batch_op.add_column(sa.Column("taken_until", sa.DateTime(timezone=True), nullable=True))
     op.drop_index("ix_deliveries_claim_id", "deliveries")
-    op.drop_index("ix_deliveries_subscription_id", "deliveries")
     with op.batch_alter_table("deliveries") as batch_op:
         batch_op.drop_constraint(op.f("ck_deliveries_handed_over_by_claim"), type_="check")
         batch_op.drop_constraint(op.f("fk_deliveries_claim_id"), type_="foreignkey")
-        batch_op.drop_constraint(op.f("uq_deliveries_dispatch_id_subscription_id"), type_="unique")
-        batch_op.create_unique_constraint(
-            op.f("uq_deliveries_subscription_id_dispatch_id"), ["subscription_id", "dispatch_id"]
-        )
         batch_op.drop_column("handed_over_at")
     op.create_index(
         "ix_deliveries_in_hand", "deliveries", ["claim_id"], sqlite_where=IN_HAND, postgresql_where=IN_HAND
@@ -36,15 +31,10 @@ def downgrade() -> None:
     op.drop_index("ix_deliveries_in_hand", "deliveries")
     with op.batch_alter_table("deliveries") as batch_op:
         batch_op.add_column(sa.Column("handed_over_at", sa.DateTime(timezone=True), nullable=True))
-        batch_op.drop_constraint(op.f("uq_deliveries_subscription_id_dispatch_id"), type_="unique")
-        batch_op.create_unique_constraint(
-            op.f("uq_deliveries_dispatch_id_subscription_id"), ["dispatch_id", "subscription_id"]
-        )
         batch_op.create_foreign_key(op.f("fk_deliveries_claim_id"), "claims", ["claim_id"], ["id"])
         batch_op.create_check_constraint(
             op.f("ck_deliveries_handed_over_by_claim"), "handed_over_at IS NULL OR claim_id IS NOT NULL"
         )
-    op.create_index("ix_deliveries_subscription_id", "deliveries", ["subscription_id"], unique=False)
     op.create_index("ix_deliveries_claim_id", "deliveries", ["claim_id"], unique=False)
     with op.batch_alter_table("relay") as batch_op:
         batch_op.drop_column("taken_until")

@@ -98,7 +98,7 @@ class Delivery(Base):
 
     __tablename__ = "deliveries"
     __table_args__ = (
-        UniqueConstraint("subscription_id", "dispatch_id"),
+        UniqueConstraint("subscription_id", "dispatch_id"),  # in this order it also finds a follower's mails
         Index(None, "dispatch_id", "state"),
         Index("ix_deliveries_in_hand", "claim_id", sqlite_where=IN_HAND, postgresql_where=IN_HAND),
         _tests_by("staff_id"),

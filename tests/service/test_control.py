@@ -16,20 +16,23 @@ from tests.servers import Broker
 from tests.service.press import (
     after,
     at_once,
+    begin,
     claim,
+    claimed,
     configure,
     crowd,
     dispatched,
     do,
     expand,
     followers,
-    hand_over,
     leave,
     on_the_wire,
     one,
     publish,
+    record,
     room,
     rows,
+    settle,
     state,
     the_books,
     write,
@@ -69,7 +72,7 @@ def cancel(number: int, now: float = 1) -> bool:
 
 
 def sweep(number: int, now: float) -> None:
-    do(settlement.settle, after(now))
+    settle(after(now))
     do(settlement.skip_cancelled, after(now))
     do(settlement.finish, number, after(now))
 
@@ -88,10 +91,10 @@ def while_it_is_expanded(number: int, act: Callable[[int], bool]) -> None:
 def send_all(number: int, now: float) -> int:
     """Let the relay take whatever is due, and return how many it took."""
     sent = 0
-    while (batch := do(ledger.claim, number, "test", after(now), 2)) is not None:
+    while (batch := claimed(number, after(now), 2)) is not None:
         for mail in batch.mails:
-            if hand_over(batch, mail, after(now)):
-                do(settlement.record, batch.claim_id, mail, YES, after(now))
+            if begin(batch, mail, after(now)):
+                record(batch, mail, YES, after(now))
                 sent += 1
         do(ledger.close, batch.claim_id)
     do(settlement.finish, number, after(now))
@@ -128,12 +131,12 @@ def test_nothing_is_claimed_or_begun_while_it_is_paused(press: Newsroom) -> None
     crowd(press, 3)
     number = dispatched(press)
     batch = claim(number, size=2)
-    assert hand_over(batch, batch.mails[0])
+    assert begin(batch, batch.mails[0])
     assert pause(number)
     assert not pause(number)
-    assert not hand_over(batch, batch.mails[1])
+    assert not begin(batch, batch.mails[1])
     assert [state(mail) for mail in batch.mails] == ["claimed", "queued"]
-    assert do(ledger.claim, number, "test", after(1), 10) is None
+    assert claimed(number, after(1), 10) is None
     with database.reading() as session:
         assert books.due_dispatches(session, after(10)) == [], "the sweep rings for nothing"
 
@@ -143,7 +146,7 @@ def test_the_last_mail_on_the_wire_counts_and_going_on_finishes_it(press: Newsro
     number = dispatched(press)
     batch, mail = on_the_wire(number)
     pause(number)
-    do(settlement.record, batch.claim_id, mail, YES, after(1))
+    record(batch, mail, YES, after(1))
     do(ledger.close, batch.claim_id)
     sweep(number, 10)
     assert (the_books(number).pending, state_of(number)) == (0, "paused")
@@ -160,14 +163,14 @@ def test_what_comes_back_during_a_pause_waits_for_it_to_go_on(press: Newsroom, o
     crowd(press, 2)
     number = dispatched(press)
     batch = claim(number)
-    assert hand_over(batch, batch.mails[0])
+    assert begin(batch, batch.mails[0])
     pause(number)
     if outcome is not None:
-        do(settlement.record, batch.claim_id, batch.mails[0], outcome, after(1))
+        record(batch, batch.mails[0], outcome, after(1))
     sweep(number, OVER)
     assert [state(mail) for mail in batch.mails] == [left, "queued"]
     assert state_of(number) == "paused"
-    assert do(ledger.claim, number, "test", after(60), 10) is None
+    assert claimed(number, after(60), 10) is None
     assert resume(number, 60)
     assert send_all(number, 61) == 2
     assert state_of(number) == "finished"
@@ -200,7 +203,7 @@ def test_stopped_during_a_pause(press: Newsroom) -> None:
     batch, mail = on_the_wire(number)
     pause(number)
     assert cancel(number)
-    do(settlement.record, batch.claim_id, mail, YES, after(1))
+    record(batch, mail, YES, after(1))
     do(ledger.close, batch.claim_id)
     found = the_books(number)
     assert (found.accepted, found.skipped, found.pending, found.dispatch.state) == (1, 2, 0, "cancelled")
@@ -258,7 +261,7 @@ def test_stopping_waits_for_no_worker_in_the_middle_of_a_claim(press: Newsroom) 
 
     def slowly() -> None:
         with database.transaction() as session:
-            assert ledger.claim(session, number, "slow", after(1), 2) is not None
+            assert ledger.claim(session, number, "slow", after(1), 2, 50) is not None
             taken.set()
             assert go.wait(20)
 
@@ -284,7 +287,7 @@ def test_claiming_and_stopping_are_quick_though_the_statistics_are_of_a_quiet_ho
     write("ANALYZE")  # what PostgreSQL does by itself, some time after a mailing
     for name, work in (("a.md", ledger.claim), ("b.md", settlement.cancel)):
         number = dispatched(press, name)
-        given = ("test", after(1), 100) if work is ledger.claim else (after(1),)
+        given = ("test", after(1), 100, 50) if work is ledger.claim else (after(1),)
         with database.transaction() as session:
             session.execute(text("SET LOCAL statement_timeout = 1500"))
             assert work(session, number, *given)
@@ -299,7 +302,7 @@ def test_stopping_leaves_what_is_held_in_doubt_and_asks_no_more(
     number = dispatched(press)
     first, lost = on_the_wire(number)
     _, dead = on_the_wire(number)
-    do(settlement.record, first.claim_id, lost, LOST, after(1))
+    record(first, lost, LOST, after(1))
     assert the_books(number).held == 1
     assert cancel(number, 1)
     assert (the_books(number).held, the_books(number).uncertain) == (0, 1)
@@ -334,7 +337,7 @@ def test_a_round_that_saw_the_pause_rings_where_it_goes_on_meanwhile(press: News
     with database.transaction() as session:  # the bell that a worker is hearing
         assert ledger.may_ring(session, number, database.now(session))
     pause(number)
-    assert do(ledger.claim, number, "test", after(0), 10) is None  # the round finds nothing and ends
+    assert claimed(number, after(0), 10) is None  # the round finds nothing and ends
     assert resume(number)
     bells.ring_again(number)
     assert rung(broker.DISPATCHES) == 0
@@ -373,7 +376,7 @@ def test_deciding_and_stopping_at_once_end_both(press: Newsroom, monkeypatch: py
     number = dispatched(press)
     for _ in range(40):
         batch, lost = on_the_wire(number)
-        do(settlement.record, batch.claim_id, lost, LOST, after(1))
+        record(batch, lost, LOST, after(1))
     assert the_books(number).held == 40
     acts: list[Callable[[], object]] = [
         partial(do, settlement.decide_held, number, after(2), resend=True),

@@ -14,6 +14,7 @@ from tests.service.press import (
     START,
     after,
     at_once,
+    begin,
     claim,
     crowd,
     do,
@@ -188,7 +189,7 @@ def test_a_withdrawn_release_is_gone_and_its_mailing_stops(press: Newsroom) -> N
     assert found is not None
     assert found.release.state is ReleaseState.WITHDRAWN
     assert do(releases.latest, press.id, 10) == []
-    assert not do(ledger.hand_over, batch.claim_id, batch.mails[0], after(60))
+    assert not begin(batch, batch.mails[0], after(60))
     assert (the_books(done.dispatch.id).skipped, the_books(done.dispatch.id).dispatch.state) == (3, "cancelled")
     with pytest.raises(PublishError, match="was withdrawn"):
         publish(press)
@@ -218,7 +219,7 @@ def test_withdrawing_and_expanding_at_once_leaves_nothing_to_send(press: Newsroo
     at_once(2, lambda turn: expand(number, START) if turn else withdraw(press, START))
     do(settlement.skip_cancelled, START)
     assert the_books(number).pending == 0
-    assert do(ledger.claim, number, "test", after(60), 10) is None
+    assert do(ledger.claim, number, "test", after(60), 10, 50) is None
 
 
 def test_only_those_confirmed_by_then_and_not_gone_are_mailed(press: Newsroom) -> None:

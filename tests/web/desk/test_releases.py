@@ -221,7 +221,7 @@ def test_a_test_goes_to_oneself_alone_and_its_link_ends_nothing(person: Callable
     with database.transaction() as session:
         (test,) = session.scalars(select(Delivery).where(Delivery.kind == DeliveryKind.TEST))
         assert (test.subscription_id, test.dispatch_id) == (None, None)
-        batch = ledger.claim(session, None, "test", database.now(session), 10)
+        batch = ledger.claim(session, None, "test", database.now(session), 10, 50)
         assert batch is not None
         (mail,) = batch.mails
         assert (mail.address, mail.leave_token) == (writer.email, TEST_LEAVE_TOKEN)

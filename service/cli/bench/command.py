@@ -72,9 +72,11 @@ def _measured(plan: Plan) -> figures.Figures:
     try:
         with Workshop(plan, lambda line: typer.echo(f"bench: {line}", err=True)) as shop:
             return figures.of(shop, cases.run(shop))
+    except KeyboardInterrupt:
+        typer.echo("utskick bench: stopped; nothing is left of it", err=True)
     except Broken as broken:
         typer.echo(f"utskick bench: {broken}", err=True)
-        raise typer.Exit(1) from None
+    raise typer.Exit(1)
 
 
 def _listen() -> None:

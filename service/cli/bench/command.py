@@ -20,13 +20,13 @@ NAME = "bench"
 
 def bench(
     quick: Annotated[bool, typer.Option("--quick", help="A tenth of it: minutes rather than half an hour.")] = False,
-    recipients: Annotated[int | None, typer.Option(min=1, help="Followers of each mailing. [default: 100,000]")] = None,
+    recipients: Annotated[int | None, typer.Option(min=1, help="Followers of a mailing; 100,000 unless said.")] = None,
     runs: Annotated[int, typer.Option(min=1, help="Runs, of which the median counts.")] = 3,
     baseline: Annotated[
-        int | None, typer.Option(min=1, help="Mails of each sender without books, before and after. [default: 5,000]")
+        int | None, typer.Option(min=1, help="Mails of each sender without books, before and after; 5,000 unless said.")
     ] = None,
     most: Annotated[
-        int | None, typer.Option(min=1, help="Followers of the last point of growth. [default: 1,000,000]")
+        int | None, typer.Option(min=1, help="Followers of the last point of growth; 1,000,000 unless said.")
     ] = None,
     database: Annotated[list[Database] | None, typer.Option(help="Where the ledger is; both unless said.")] = None,
     case: Annotated[list[Case] | None, typer.Option(help="What is measured; everything unless said.")] = None,

@@ -193,7 +193,7 @@ BAD: list[tuple[list[str], int, str]] = [
     (["subscribers", "count", "--newsroom", "nowhere"], 1, "there is no newsroom 'nowhere'"),
     (["subscribers", "count"], 2, "--newsroom"),
     *((later.split(), 2, "No such command") for later in (
-        "subscribers export", "subscribers show", "subscribers erase", "bench", "check", "import", "release correct",
+        "subscribers export", "subscribers show", "subscribers erase", "check", "import", "release correct",
     )),
 ]  # fmt: skip
 

@@ -14,27 +14,28 @@ def ring_for(dispatch_id: int) -> None:
     """Ring for a dispatch's sending; where the broker is away the sweep tries again."""
     with database.transaction() as session:
         bell = ledger.bell_to_ring(session, dispatch_id, database.now(session))
-    if not broker.ring(broker.DELIVER, dispatch_id, bell):
-        with database.transaction() as session:
-            ledger.not_rung(session, dispatch_id, bell)
+    _ring(dispatch_id, bell)
 
 
 def ring_if_lost(dispatch_id: int) -> None:
-    """Ring for a dispatch unless its bell was rung a moment ago."""
-    with database.reading() as session:
-        lost = ledger.unheard(session, dispatch_id, database.now(session))
-    if lost:
-        ring_for(dispatch_id)
-
-
-def ring_again(dispatch_id: int) -> None:
-    """Ring for a dispatch that goes on after a pause or a decision: to expand it where that was not done yet."""
-    with database.reading() as session:
+    """Ring for a dispatch that goes on: to send it, or first to expand it; not where it was rung for a moment ago."""
+    with database.transaction() as session:
         state = ledger.state_of(session, dispatch_id)
-    if state is DispatchState.EXPANDING:
-        broker.ring(broker.EXPAND, dispatch_id)
-    elif state is DispatchState.SENDING:
-        ring_for(dispatch_id)
+        now = database.now(session)
+        if state not in (DispatchState.EXPANDING, DispatchState.SENDING) or not ledger.unheard(
+            session, dispatch_id, now
+        ):
+            return
+        bell = ledger.bell_to_ring(session, dispatch_id, now)
+    _ring(dispatch_id, None if state is DispatchState.EXPANDING else bell)
+
+
+def _ring(dispatch_id: int, bell: int | None) -> None:
+    """Ring to send, or without a number to expand: that does no harm when it is done twice."""
+    rung = broker.ring(broker.EXPAND, dispatch_id) if bell is None else broker.ring(broker.DELIVER, dispatch_id, bell)
+    if not rung:
+        with database.transaction() as session:
+            ledger.not_rung(session, dispatch_id)
 
 
 def taken(dispatch_id: int, bell: int) -> bool:

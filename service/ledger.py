@@ -250,9 +250,9 @@ def bell_to_ring(session: Session, dispatch_id: int, now: datetime) -> int:
     return session.scalars(its.execution_options(synchronize_session=False)).one()
 
 
-def not_rung(session: Session, dispatch_id: int, bell: int) -> None:
+def not_rung(session: Session, dispatch_id: int) -> None:
     """Note that a bell could not be rung."""
-    touched(session, update(Dispatch).where(Dispatch.id == dispatch_id, Dispatch.bell == bell).values(rung_at=None))
+    touched(session, update(Dispatch).where(Dispatch.id == dispatch_id).values(rung_at=None))
 
 
 def unheard(session: Session, dispatch_id: int, now: datetime) -> bool:

@@ -83,7 +83,7 @@ def pause(session: Session, dispatch_id: int) -> bool:
 
 
 def resume(session: Session, dispatch_id: int, now: datetime) -> bool:
-    """Let a paused dispatch go on where it was; False where it was not paused. Ring afterwards (`bells.ring_again`).
+    """Let a paused dispatch go on where it was; False where it was not paused. Ring afterwards (`bells.ring_if_lost`).
 
     A bell that is still on its way stays counted: a second one would go round for as long as the first.
     """

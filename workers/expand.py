@@ -14,4 +14,4 @@ def expand(dispatch_id: int) -> None:
         if progress is Progress.SOME:
             broker.ring(broker.EXPAND, dispatch_id)
         elif progress is Progress.ALL:
-            bells.ring_for(dispatch_id)
+            bells.ring_for(dispatch_id)  # whatever bell was on its way, was one to expand

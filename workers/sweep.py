@@ -52,9 +52,7 @@ def _ring() -> None:
         expanding = books.dispatches_in(session, DispatchState.EXPANDING)
         sending = books.due_dispatches(session, now)
         confirmations = books.due_confirmations(session, now)
-    for dispatch_id in expanding:
-        broker.ring(broker.EXPAND, dispatch_id)
-    for dispatch_id in sending:
+    for dispatch_id in (*expanding, *sending):
         ring_if_lost(dispatch_id)
     if confirmations:
         broker.ring(broker.CONFIRM)

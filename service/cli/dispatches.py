@@ -78,7 +78,7 @@ def decide(
         if decided:
             _note(session, found, "dispatch.decide", now, resend=resend)
     if decided and resend:
-        bells.ring_again(number)
+        bells.ring_if_lost(number)
     if not decided:
         typer.echo("Nothing is held.")
         return
@@ -99,7 +99,7 @@ def resume(number: Number) -> None:
     """Let a paused mailing go on where it was."""
     done, found = _control(number, "dispatch.resume", lambda session, now: settlement.resume(session, number, now))
     if done:
-        bells.ring_again(number)
+        bells.ring_if_lost(number)
     if not done and found.dispatch.state not in (DispatchState.EXPANDING, DispatchState.SENDING):
         raise _ended(found)
     typer.echo(f"Dispatch {number} {'goes on' if done else 'was not paused'}.")

@@ -27,7 +27,6 @@ from tests.service.press import (
     followers,
     leave,
     on_the_wire,
-    one,
     publish,
     record,
     room,
@@ -135,7 +134,9 @@ def test_nothing_is_claimed_or_begun_while_it_is_paused(press: Newsroom) -> None
     assert pause(number)
     assert not pause(number)
     assert not begin(batch, batch.mails[1])
-    assert [state(mail) for mail in batch.mails] == ["claimed", "queued"]
+    record(batch, batch.mails[0], YES)
+    do(ledger.close, batch.claim_id)
+    assert [state(mail) for mail in batch.mails] == ["accepted", "queued"]
     assert claimed(number, after(1), 10) is None
     with database.reading() as session:
         assert books.due_dispatches(session, after(10)) == [], "the sweep rings for nothing"
@@ -327,24 +328,44 @@ def test_pausing_and_going_on_many_times_leaves_one_bell(press: Newsroom, rung: 
     for turn in range(10):
         pause(number)
         assert resume(number, turn)
-        bells.ring_again(number)
+        bells.ring_if_lost(number)
     assert rung(broker.DISPATCHES) == 1
 
 
-def test_a_round_that_saw_the_pause_rings_where_it_goes_on_meanwhile(press: Newsroom, rung: Any) -> None:
+def test_a_bell_counts_for_the_first_who_hears_it(press: Newsroom, rung: Any) -> None:
     crowd(press, 2)
     number = dispatched(press)
-    with database.transaction() as session:  # the bell that a worker is hearing
-        assert ledger.may_ring(session, number, database.now(session))
+    for _ in range(3):
+        bells.ring_for(number)
+    assert rung(broker.DISPATCHES) == 3, "as often as somebody fears that it was lost"
+    assert sum(at_once(3, lambda _: bells.taken(number, 0))) == 1
+    assert not bells.taken(number, 2), "that one was never rung"
+    assert bells.taken(number, 1)
+
+
+def test_a_round_that_saw_the_pause_is_rung_for_where_it_goes_on_meanwhile(press: Newsroom, rung: Any) -> None:
+    crowd(press, 2)
+    number = dispatched(press)
+    assert bells.taken(number, 0)
     pause(number)
-    assert claimed(number, after(0), 10) is None  # the round finds nothing and ends
-    assert resume(number)
-    bells.ring_again(number)
+    bells.ring_if_due(number)
+    assert claimed(number) is None  # the round finds nothing and ends
     assert rung(broker.DISPATCHES) == 0
-    bells.heard(number, again=False)
+    assert resume(number)
+    bells.ring_if_lost(number)
     assert rung(broker.DISPATCHES) == 1
-    bells.heard(number, again=False)
-    assert rung(broker.DISPATCHES) == 2, "each bell that is heard rings at most once"
+
+
+def test_a_bell_that_waits_for_long_is_rung_again(press: Newsroom, rung: Any) -> None:
+    crowd(press, 2)
+    number = dispatched(press)
+    bells.ring_for(number)
+    bells.ring_if_lost(number)
+    assert rung(broker.DISPATCHES) == 1
+    write("UPDATE dispatches SET rung_at = :long_ago", long_ago=START.replace(tzinfo=None))
+    bells.ring_if_lost(number)
+    assert rung(broker.DISPATCHES) == 2
+    assert bells.taken(number, 0), "it keeps its number, and so its place"
 
 
 def test_a_round_that_ends_because_of_the_relay_does_not_ring(press: Newsroom, rung: Any) -> None:
@@ -352,7 +373,7 @@ def test_a_round_that_ends_because_of_the_relay_does_not_ring(press: Newsroom, r
     number = dispatched(press)
     with database.transaction() as session:
         relay.away(session, "421 4.3.2 closed", database.now(session))
-    bells.heard(number, again=False)
+    bells.ring_if_due(number)
     assert rung(broker.DISPATCHES) == 0
 
 
@@ -361,12 +382,11 @@ def test_going_on_before_it_was_expanded_rings_to_expand_it(press: Newsroom, run
     number = published(press)
     pause(number)
     resume(number)
-    bells.ring_again(number)
+    bells.ring_if_lost(number)
     assert rung(broker.DISPATCHES) == 1
-    assert one("SELECT rung_at FROM dispatches") is None, "the bell to expand is not the one to send"
     assert state_of(number) == DispatchState.EXPANDING
     cancel(number)
-    bells.ring_again(number)
+    bells.ring_if_lost(number)
     assert rung(broker.DISPATCHES) == 1, "an ended one is not rung for"
 
 

@@ -190,6 +190,8 @@ def test_a_withdrawn_release_is_gone_and_its_mailing_stops(press: Newsroom) -> N
     assert found.release.state is ReleaseState.WITHDRAWN
     assert do(releases.latest, press.id, 10) == []
     assert not begin(batch, batch.mails[0], after(60))
+    do(ledger.close, batch.claim_id)
+    do(settlement.skip_cancelled, after(60))
     assert (the_books(done.dispatch.id).skipped, the_books(done.dispatch.id).dispatch.state) == (3, "cancelled")
     with pytest.raises(PublishError, match="was withdrawn"):
         publish(press)

@@ -168,8 +168,10 @@ def publish(newsroom: Newsroom, name: str = "badet.md", now: datetime = START, *
 
 
 def expand(dispatch: int, now: datetime = START) -> bool:
-    """Enter a dispatch's mails; True where this call entered the last of them."""
-    return do(expanding.enter, dispatch, now) is Progress.ALL
+    """Enter a dispatch's mails, all ranges; True where this call entered the last of them."""
+    while (progress := do(expanding.enter, dispatch, now)) is Progress.SOME:
+        pass
+    return progress is Progress.ALL
 
 
 def dispatched(newsroom: Newsroom, name: str = "badet.md", now: datetime = START) -> int:

@@ -7,11 +7,11 @@ from service import books, broker, database, ledger
 from service.states import DispatchState
 
 
-def ring_for(dispatch_id: int) -> None:
-    """Ring for a dispatch's sending unless its bell is on its way; where the broker is away the sweep tries again."""
+def ring_for(dispatch_id: int, task: str = broker.DELIVER) -> None:
+    """Ring for a dispatch unless its bell is on its way; where the broker is away the sweep tries again."""
     with database.transaction() as session:
         due = ledger.may_ring(session, dispatch_id, database.now(session))
-    if due and not broker.ring(broker.DELIVER, dispatch_id):
+    if due and not broker.ring(task, dispatch_id):
         quiet(dispatch_id)
 
 

@@ -1,4 +1,5 @@
-"""The ledger of mails: enter, expand, claim, hand over. With settlement.py the only writer of deliveries.
+"""The ledger of mails: enter, claim, hand over. With expanding.py, settlement.py and folding.py the only
+writer of deliveries.
 
 Every change is an UPDATE that names the state it expects, so that doing it twice changes nothing.
 """
@@ -6,15 +7,14 @@ Every change is an UPDATE that names the state it expects, so that doing it twic
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any
 
-from sqlalchemy import ColumnElement, Update, and_, bindparam, case, exists, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Update, and_, bindparam, exists, func, insert, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from service import settings
-from service.database import barrier, random_id
+from service.database import random_id
 from service.models import DUE, Claim, Delivery, Dispatch, Membership, Release, Staff, Subscription, Version
-from service.settlement import Mail, among, count, finish, let_go, skip, touched
+from service.settlement import Mail, among, count, let_go, skip, touched
 from service.states import DeliveryKind, DeliveryState, DispatchState, SubscriptionState
 from service.suppressions import covers
 from service.tokens import TEST_LEAVE_TOKEN
@@ -74,49 +74,6 @@ def tests_of(session: Session, staff_id: int, version_id: int, limit: int = 3) -
     """Return somebody's latest test mails of a version, newest first."""
     its = (Delivery.staff_id == staff_id, Delivery.version_id == version_id)
     return list(session.scalars(select(Delivery).where(*its).order_by(Delivery.id.desc()).limit(limit)))
-
-
-def newsroom_lock(newsroom_id: int) -> str:
-    """Return the key that those who confirm share, and expanding waits for."""
-    return f"followers of {newsroom_id}"
-
-
-def expand(session: Session, dispatch_id: int, now: datetime) -> bool:
-    """Enter a mail for everyone who followed at the moment of publishing; True where this call did it."""
-    begun = update(Dispatch).where(Dispatch.id == dispatch_id, Dispatch.state == DispatchState.EXPANDING)
-    if touched(session, begun.values(state=DispatchState.SENDING, started_at=now)) == 0:
-        return False
-    newsroom_id = session.scalars(select(Release.newsroom_id).join(Dispatch).where(Dispatch.id == dispatch_id)).one()
-    barrier(session, newsroom_lock(newsroom_id))  # who confirmed before and commits this moment is seen
-    at = select(Dispatch.created_at).where(Dispatch.id == dispatch_id).scalar_subquery()
-    may = and_(
-        Subscription.state == SubscriptionState.CONFIRMED,
-        ~covers(Subscription.address_hash, Subscription.newsroom_id, literal(now, Delivery.due_at.type)),
-    )
-    values: dict[str, ColumnElement[Any]] = {
-        "public_id": random_id(),
-        "kind": literal(DeliveryKind.RELEASE, Delivery.kind.type),
-        "dispatch_id": literal(dispatch_id),
-        "subscription_id": Subscription.id.expression,
-        "state": case((may, literal(S.QUEUED, Delivery.state.type)), else_=literal(S.SKIPPED, Delivery.state.type)),
-        "due_at": literal(now, Delivery.due_at.type),
-        "created_at": literal(now, Delivery.created_at.type),
-        "settled_at": case((may, None), else_=literal(now, Delivery.settled_at.type)),
-        "held": literal(False),
-        "dropped": literal(False),
-        "attempts": literal(0),
-        "uncertain_events": literal(0),
-    }
-    followers = select(*values.values()).where(
-        Subscription.newsroom_id == newsroom_id,
-        Subscription.confirmed_at <= at,
-        or_(Subscription.ended_at.is_(None), Subscription.ended_at > at),
-    )
-    entering = insert(Delivery).from_select(list(values), followers, include_defaults=False)
-    entered = session.execute(entering, execution_options={"preserve_rowcount": True})  # psycopg's is -1 without
-    touched(session, update(Dispatch).where(Dispatch.id == dispatch_id).values(recipients=count(entered)))
-    finish(session, dispatch_id, now)
-    return True
 
 
 def claim(session: Session, dispatch_id: int | None, worker: str, now: datetime, size: int) -> Batch | None:
@@ -258,7 +215,8 @@ def may_ring(session: Session, dispatch_id: int, now: datetime) -> bool:
 
     A bell waits for a turn of each dispatch before it, and a worker that died held on for a lease.
     """
-    going = select(func.count()).select_from(Dispatch).where(Dispatch.state == DispatchState.SENDING)
+    under_way = Dispatch.state.in_((DispatchState.EXPANDING, DispatchState.SENDING))
+    going = select(func.count()).select_from(Dispatch).where(under_way)
     patience = _lease() + TURN * (session.scalar(going) or 0)
     lost = or_(Dispatch.rung_at.is_(None), Dispatch.rung_at < now - patience)
     return touched(session, update(Dispatch).where(Dispatch.id == dispatch_id, lost).values(rung_at=now)) == 1

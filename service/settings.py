@@ -84,6 +84,7 @@ class Settings(BaseSettings):
     smtp_timeout: float = Field(60, ge=0.5, le=600)
     retry_after: Annotated[tuple[int, ...], NoDecode] = (60, 300, 900, 3600, 14400, 43200, 86400, 172800, 172800)
     uncertain: Literal["resend", "hold"] = "resend"
+    keep_deliveries: int = Field(365, ge=1, le=36_500)
     allow_smtputf8: bool = False
     check_dns: bool = False
     mailbox_port: int = Field(8025, ge=1, le=65535)

@@ -176,11 +176,12 @@ def cancel(session: Session, dispatch_id: int, now: datetime) -> bool:
     """Stop a dispatch for good: what waits is skipped, what is in doubt stays so; False where it had ended."""
     running = Dispatch.state.not_in((DispatchState.FINISHED, DispatchState.CANCELLED))
     ended = update(Dispatch).where(Dispatch.id == dispatch_id, running)
-    ended = ended.values(
-        state=DispatchState.CANCELLED, finished_at=now, recipients=func.coalesce(Dispatch.recipients, 0)
-    )
-    if touched(session, ended) == 0:
+    if touched(session, ended.values(state=DispatchState.CANCELLED, finished_at=now)) == 0:
         return False
+    # Counted after the row is locked: who was waiting for a range to be entered counts that one too.
+    entered = select(func.count()).where(Delivery.dispatch_id == dispatch_id).scalar_subquery()
+    its = update(Dispatch).where(Dispatch.id == dispatch_id, Dispatch.recipients.is_(None))
+    touched(session, its.values(recipients=entered))
     _nothing_more(session, Delivery.dispatch_id == dispatch_id, now)
     return True
 

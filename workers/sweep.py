@@ -3,7 +3,7 @@
 import structlog
 from sqlalchemy.exc import DBAPIError
 
-from service import books, broker, database, keys, releases, settlement, staff, subscriptions
+from service import books, broker, database, folding, keys, releases, settlement, staff, subscriptions
 from service.bells import ring_for
 from service.states import DispatchState
 from workers.app import app
@@ -14,11 +14,12 @@ log = structlog.get_logger()
 
 @app.task(name=broker.SWEEP_ROUND)  # type: ignore[untyped-decorator]
 def sweep() -> None:
-    """Publish, settle, finish and forget what is due, then ring for what waits."""
+    """Publish, settle, finish and forget what is due, ring for what waits, and fold a little of what is old."""
     with quietly(broker.SWEEP_ROUND):
         _publish()
         _settle()
         _ring()
+        _fold()
 
 
 def _publish() -> None:
@@ -52,8 +53,14 @@ def _ring() -> None:
         sending = books.due_dispatches(session, now)
         confirmations = books.due_confirmations(session, now)
     for dispatch_id in expanding:
-        broker.ring(broker.EXPAND, dispatch_id)
+        ring_for(dispatch_id, broker.EXPAND)
     for dispatch_id in sending:
         ring_for(dispatch_id)
     if confirmations:
         broker.ring(broker.CONFIRM)
+
+
+def _fold() -> None:
+    for part in (folding.fold, folding.forget_mails, folding.forget_claims):
+        with database.transaction() as session:
+            part(session, database.now(session))

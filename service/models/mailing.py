@@ -11,7 +11,11 @@ from service.states import DeliveryKind, DeliveryState, DispatchState
 
 
 class Dispatch(Base):
-    """One mailing of one version to everyone who followed at the moment of publishing."""
+    """One mailing of one version to everyone who followed at the moment of publishing.
+
+    `expanded_to`: the last subscription entered, while that goes on. `folded_…`: how many of its mails have left the
+    ledger since `folded_at`, long after its end.
+    """
 
     __tablename__ = "dispatches"
     __table_args__ = (UniqueConstraint("release_id", "version"), Index(None, "state"))
@@ -20,11 +24,17 @@ class Dispatch(Base):
     release_id: Mapped[int] = mapped_column(ForeignKey("releases.id"))
     version: Mapped[int]
     state: Mapped[DispatchState]
+    expanded_to: Mapped[int | None]
     recipients: Mapped[int | None]
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     rung_at: Mapped[datetime | None]
+    folded_accepted: Mapped[int] = mapped_column(default=0)
+    folded_refused: Mapped[int] = mapped_column(default=0)
+    folded_skipped: Mapped[int] = mapped_column(default=0)
+    folded_uncertain: Mapped[int] = mapped_column(default=0)
+    folded_at: Mapped[datetime | None]
 
     release: Mapped[Release] = relationship()
 
@@ -61,6 +71,10 @@ DUE = text("state IN ('queued', 'deferred')")
 """A delivery that may be claimed, written out so that both databases use the partial index on it."""
 
 
+ALONE = text("dispatch_id IS NULL")
+"""A delivery outside any dispatch; they are few among many."""
+
+
 def _tests_by(column: str) -> Index:
     """Return an index of a column that only tests have: they are few among many."""
     its = text(f"{column} IS NOT NULL")
@@ -75,10 +89,11 @@ class Delivery(Base):
 
     __tablename__ = "deliveries"
     __table_args__ = (
-        UniqueConstraint("dispatch_id", "subscription_id"),
+        UniqueConstraint("subscription_id", "dispatch_id"),  # in this order it also finds a follower's mails
         Index(None, "dispatch_id", "state"),
         _tests_by("staff_id"),
         _tests_by("version_id"),
+        Index("ix_deliveries_alone", "settled_at", sqlite_where=ALONE, postgresql_where=ALONE),
         Index("ix_deliveries_due", "dispatch_id", "due_at", "id", sqlite_where=DUE, postgresql_where=DUE),
         CheckConstraint("(kind = 'release') = (dispatch_id IS NOT NULL)", name="release_has_dispatch"),
         CheckConstraint("handed_over_at IS NULL OR claim_id IS NOT NULL", name="handed_over_by_claim"),
@@ -90,7 +105,7 @@ class Delivery(Base):
     public_id: Mapped[str] = mapped_column(String(32), unique=True)
     kind: Mapped[DeliveryKind]
     dispatch_id: Mapped[int | None] = mapped_column(ForeignKey("dispatches.id"))
-    subscription_id: Mapped[int | None] = mapped_column(ForeignKey("subscriptions.id"), index=True)
+    subscription_id: Mapped[int | None] = mapped_column(ForeignKey("subscriptions.id"))
     staff_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
     version_id: Mapped[int | None] = mapped_column(ForeignKey("versions.id", ondelete="SET NULL"))
     state: Mapped[DeliveryState]

@@ -15,6 +15,7 @@ from service import (
     address,
     books,
     database,
+    expanding,
     imports,
     ledger,
     newsrooms,
@@ -24,6 +25,7 @@ from service import (
     subscriptions,
     tokens,
 )
+from service.expanding import Progress
 from service.ledger import Batch
 from service.models import Newsroom, Subscription
 from service.release_file import parse as parse_release
@@ -161,11 +163,18 @@ def publish(newsroom: Newsroom, name: str = "badet.md", now: datetime = START, *
     return do(releases.publish, newsroom, release_file(name), now, **options)
 
 
+def expand(dispatch: int, now: datetime = START) -> bool:
+    """Enter a dispatch's mails, all ranges; True where this call entered the last of them."""
+    while (progress := do(expanding.enter, dispatch, now)) is Progress.SOME:
+        pass
+    return progress is Progress.ALL
+
+
 def dispatched(newsroom: Newsroom, name: str = "badet.md", now: datetime = START) -> int:
     """Publish a release, expand its dispatch and return its number."""
     made = publish(newsroom, name, now).dispatch
     assert made is not None
-    assert do(ledger.expand, made.id, now)
+    assert expand(made.id, now)
     return made.id
 
 

@@ -21,6 +21,7 @@ from tests.service.press import (
     crowd,
     dispatched,
     do,
+    expand,
     followers,
     hand_over,
     leave,
@@ -79,7 +80,7 @@ def state_of(number: int) -> str:
 
 def while_it_is_expanded(number: int, act: Callable[[int], bool]) -> None:
     """Do something at the very moment at which a worker expands a dispatch."""
-    expanding: Callable[[int], bool] = partial(do, ledger.expand, now=after(1))
+    expanding: Callable[[int], bool] = partial(expand, now=after(1))
     both = (expanding, act)
     at_once(2, lambda which: both[which](number))
 
@@ -101,12 +102,12 @@ def test_paused_before_it_was_expanded_it_is_expanded_when_it_goes_on(press: New
     crowd(press, 2)
     number = published(press)
     assert pause(number)
-    assert not do(ledger.expand, number, after(1)), "a bell that was on its way does nothing"
+    assert not expand(number, after(1)), "a bell that was on its way does nothing"
     assert (the_books(number).recipients, state_of(number)) == (None, "paused")
     followers(press, "late@example.org", now=after(60))
     assert resume(number, 120)
     assert state_of(number) == "expanding"
-    assert do(ledger.expand, number, after(121))
+    assert expand(number, after(121))
     assert the_books(number).recipients == 2, "those who followed at the moment of publishing"
     assert send_all(number, 122) == 2
     assert state_of(number) == "finished"
@@ -188,7 +189,7 @@ def test_stopped_before_it_was_expanded_nobody_gets_it(press: Newsroom) -> None:
     crowd(press, 2)
     number = published(press)
     assert cancel(number)
-    assert not do(ledger.expand, number, after(2))
+    assert not expand(number, after(2))
     found = the_books(number)
     assert (found.recipients, found.skipped, found.dispatch.state) == (0, 0, "cancelled")
 
@@ -226,7 +227,7 @@ def test_pausing_while_it_is_expanded_loses_nobody(press: Newsroom) -> None:
         while_it_is_expanded(number, pause)
         assert state_of(number) == "paused"
         assert resume(number, 2)
-        do(ledger.expand, number, after(3))
+        expand(number, after(3))
         assert the_books(number).recipients == 20
         assert send_all(number, 4) == 20
         assert state_of(number) == "finished"
@@ -236,7 +237,7 @@ def test_withdrawing_stops_a_paused_mailing(press: Newsroom) -> None:
     crowd(press, 2)
     done = publish(press)
     assert done.dispatch is not None
-    do(ledger.expand, done.dispatch.id, after(0))
+    expand(done.dispatch.id, after(0))
     pause(done.dispatch.id)
 
     def withdraw(session: Any) -> bool:

@@ -34,6 +34,7 @@ from tests.service.press import (
     crowd,
     dispatched,
     do,
+    expand,
     follow,
     followers,
     hand_over,
@@ -524,7 +525,7 @@ class Books(RuleBasedStateMachine):
 
     @rule()
     def expand(self) -> None:
-        do(ledger.expand, self.number, self.now)
+        expand(self.number, self.now)
 
     @rule(size=st.integers(1, 3))
     def claim(self, size: int) -> None:
@@ -613,7 +614,7 @@ class Books(RuleBasedStateMachine):
         """Let everybody finish: then nothing is pending that could never go."""
         if not self.number:
             return
-        do(ledger.expand, self.number, self.now)
+        expand(self.number, self.now)
         for _ in range(6):
             self.now += timedelta(seconds=10)
             self.sweep()

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
-from service import database, ledger, newsrooms, relay, releases, settlement
+from service import database, expanding, folding, ledger, newsrooms, relay, releases, settlement
+from service.expanding import Progress
 from service.models import Audit, Delivery, Dispatch, Subscription
 from service.release_file import parse
 from service.smtp import Accepted, Outcome, Refused, Uncertain
@@ -35,7 +36,7 @@ def mailing(*emails: str, expanded: bool = True) -> int:
         made = releases.publish(session, room, parse(RELEASE, "simhallen.md"), now).dispatch
         assert made is not None
         if expanded:
-            assert ledger.expand(session, made.id, now)
+            assert expanding.enter(session, made.id, now) is Progress.ALL
         return made.id
 
 
@@ -112,7 +113,7 @@ def test_when_nobody_takes_it_up_the_page_says_so(person: Callable[..., Person])
     someone.post(f"{at}/resume")
     assert "worker" not in someone.get(at).text, "a pause is not idleness"
     with database.transaction() as session:
-        ledger.expand(session, number, database.now(session))
+        expanding.enter(session, number, database.now(session))
     assert "worker" not in someone.get(at).text
     long_ago(number, minutes=2)
     with database.transaction() as session:
@@ -294,3 +295,34 @@ def test_an_editor_reads_and_no_more(person: Callable[..., Person]) -> None:
     for act in ("pause", "resume", "stop", "decide"):
         assert editor.post(f"{at}/{act}", {"resend": "yes"}).status_code == 403
     assert rows() == before
+
+
+def fold() -> None:
+    """Let a year and a day go by for what has ended, and the sweep do its part."""
+    with database.transaction() as session:
+        ended = database.now(session) - timedelta(days=366)
+        session.execute(update(Dispatch).values(finished_at=ended))
+        assert folding.fold(session, database.now(session)) > 0
+
+
+@pytest.mark.parametrize("role", ["editor", "publisher"])
+def test_of_an_old_mailing_the_numbers_are_left_and_the_page_says_why(person: Callable[..., Person], role: str) -> None:
+    number = mailing("eva@example.org", "nils@example.org", "per@example.org")
+    sent(number, nils=NO)
+    someone, at = person(role), f"{ROOM}/dispatches/{number}"
+    before = someone.get(at).text
+    assert f'href="{at}/refused"' in before
+    assert "siffrorna" not in before
+    assert "nils" in someone.get(f"{at}/refused").text or role == "editor"
+    fold()
+    page = someone.get(at).text
+    assert shown(page) == shown(before)
+    assert f'href="{at}/refused"' not in page
+    assert "finns bara siffrorna kvar" in page
+    assert "365 dagar efter" in page
+    listed = someone.get(f"{at}/refused")
+    assert listed.status_code == 200
+    assert "finns bara siffrorna kvar" in listed.text
+    assert "Ingen har" not in listed.text, "that nobody was refused would be wrong"
+    assert "<table" not in listed.text
+    assert "2 av 3" in someone.get(ROOM).text

@@ -22,9 +22,8 @@ def ring_if_lost(dispatch_id: int) -> None:
     with database.transaction() as session:
         state = ledger.state_of(session, dispatch_id)
         now = database.now(session)
-        if state not in (DispatchState.EXPANDING, DispatchState.SENDING) or not ledger.unheard(
-            session, dispatch_id, now
-        ):
+        going = state in (DispatchState.EXPANDING, DispatchState.SENDING)
+        if not going or not ledger.unheard(session, dispatch_id, now):
             return
         bell = ledger.bell_to_ring(session, dispatch_id, now)
     _ring(dispatch_id, None if state is DispatchState.EXPANDING else bell)

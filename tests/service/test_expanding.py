@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from threading import Event, Thread
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -38,9 +38,8 @@ ON_POSTGRESQL = pytest.mark.parametrize("backend", ["postgresql"], indirect=True
 
 ONE_BY_ONE = """
 import sys
-from threading import Event
 from service import expanding
-expanding.expand(int(sys.argv[1]), Event(), size=1)
+expanding.expand(int(sys.argv[1]), lambda: False, size=1)
 """
 
 
@@ -128,7 +127,7 @@ def test_a_range_that_fails_leaves_nothing_of_itself(press: Newsroom) -> None:
 def test_several_at_once_enter_everyone_once(press: Newsroom) -> None:
     crowd(press, 40)
     number = published(press)
-    said = at_once(4, lambda _: expanding.expand(number, Event(), size=3))
+    said = at_once(4, lambda _: expanding.expand(number, lambda: False, size=3))
     assert said.count(Progress.ALL) == 1
     assert set(said) <= {Progress.ALL, Progress.NONE}, "who finds another at it leaves it to that one"
     assert shown(number) == ("sending", 40, 40)
@@ -207,7 +206,7 @@ def test_stopped_at_any_moment_the_books_balance(press: Newsroom) -> None:
     crowd(press, 12)
     for turn in range(6):
         number = published(press, f"badet-{turn}.md")
-        both = (partial(expanding.expand, number, Event(), 2), partial(do, settlement.cancel, number, after(5)))
+        both = (partial(expanding.expand, number, lambda: False, 2), partial(do, settlement.cancel, number, after(5)))
         at_once(2, lambda which, both=both: both[which]())  # type: ignore[misc]
         do(settlement.skip_cancelled, after(6))
         found = the_books(number)
@@ -258,9 +257,7 @@ def test_who_is_not_in_the_range_under_way_waits_for_nothing(press: Newsroom) ->
 def test_a_worker_that_is_to_stop_does_so_after_the_range(press: Newsroom) -> None:
     crowd(press, 25)
     number = published(press)
-    stopping = Event()
-    stopping.set()
-    assert expanding.expand(number, stopping, size=10) is Progress.SOME
+    assert expanding.expand(number, lambda: True, size=10) is Progress.SOME
     assert shown(number) == ("expanding", None, 10)
 
 
@@ -301,8 +298,5 @@ def test_however_often_the_sweep_looks_there_is_one_bell_to_expand(press: Newsro
     crowd(press, 25)
     number = published(press)
     for _ in range(5):
-        bells.ring_for(number, broker.EXPAND)
+        bells.ring_if_lost(number)
     assert rung() == 1
-    bells.quiet(number)  # heard, and the turn is over
-    bells.ring_for(number, broker.EXPAND)
-    assert rung() == 2

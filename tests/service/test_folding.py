@@ -190,7 +190,8 @@ def test_the_list_counts_a_mailing_under_way_too(press: Newsroom) -> None:
     number = dispatched(press)
     assert line(number) == (4, 0, 0, 4)
     batch = claim(number, after(1), 2)
-    for mail, outcome in zip(batch.mails, (YES, NO), strict=True):
+    outcomes: tuple[Outcome, ...] = (YES, NO)
+    for mail, outcome in zip(batch.mails, outcomes, strict=True):
         assert begin(batch, mail, after(2))
         record(batch, mail, outcome, after(3))
     do(ledger.close, batch.claim_id)

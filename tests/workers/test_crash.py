@@ -14,7 +14,7 @@ from tests.workers.mailing import Mailing
 pytestmark = pytest.mark.storm
 
 FOLLOWERS = 2000
-CONNECTIONS = 1
+CONNECTIONS = 4
 """Of each sending process."""
 
 

@@ -4,7 +4,7 @@
 """
 
 import sys
-from collections.abc import Iterator
+from collections import deque
 
 from service import mail
 from service.cli.bench import press
@@ -13,30 +13,33 @@ from service.cli.bench.lap import Follower, followers, timed
 from service.cli.bench.process import Broken
 from service.cli.bench.relays import HOST
 from service.mail import Compiled
-from service.smtp import Accepted, Answer, Courier, Envelope, relay_of
+from service.smtp import Accepted, Answer, Courier, Envelope, Pace, dotted, relay_of
 
 TIMEOUT = 60.0
 
 
 class Mails:
-    """The mails, given to the courier one by one (a `Post`, see service/smtp/dialogue.py)."""
+    """The mails, given to the courier one by one (a `Post`, see service/smtp/courier.py)."""
 
     def __init__(self, compiled: Compiled, everyone: list[Follower]) -> None:
-        self.compiled = compiled
-        self.waiting: Iterator[Follower] = iter(everyone)
+        self.sender, self.form = compiled.sender, mail.form(dotted(compiled.content))
+        self.everyone = deque(everyone)
         self.left = len(everyone)
         self.octets = 0
 
+    @property
+    def waiting(self) -> int:
+        """Return how many there are to send."""
+        return len(self.everyone)
+
     def next(self) -> Envelope | None:
         """Join the next mail."""
-        one = next(self.waiting, None)
-        if one is None:
+        if not self.everyone:
             return None
-        content = mail.join(
-            self.compiled.content, address=one.address, public_id=one.public_id, leave_token=one.leave_token
-        )
+        one = self.everyone.popleft()
+        content = self.form.fill(address=one.address, public_id=one.public_id, leave_token=one.leave_token)
         self.octets = len(content)
-        return Envelope(self.compiled.sender, one.address, content)
+        return Envelope(len(self.everyone), self.sender, one.address, content)
 
     def may_begin(self, envelope: Envelope) -> bool:  # noqa: ARG002 - a Post
         """Every mail may go."""
@@ -49,11 +52,15 @@ class Mails:
         self.left -= 1
 
 
-def send(mails: Mails, port: int, connections: int) -> int:  # noqa: ARG001 - the courier has one, so far
+def send(mails: Mails, port: int, connections: int) -> int:
     """Hand all mails over and return the octets of the last."""
-    with Courier(relay_of(f"smtp://{HOST}:{port}", timeout=TIMEOUT, helo=SITE.removeprefix("https://"))) as courier:
-        while (envelope := mails.next()) is not None:
-            mails.answered(envelope, courier.send(envelope, lambda: True))
+    relay = relay_of(f"smtp://{HOST}:{port}", timeout=TIMEOUT, helo=SITE.removeprefix("https://"))
+    with Courier(relay, Pace(connections)) as courier:
+        courier.serve(mails)
+        while mails.left:
+            courier.turn(TIMEOUT)
+            if courier.away:
+                raise Broken(f"the sink is away: {courier.away}")
     return mails.octets
 
 

@@ -11,6 +11,7 @@ import trustme
 from sqlalchemy.orm import close_all_sessions
 
 from service import broker, database, settings
+from tests.rabbitmq import AnyBroker, open_broker
 from tests.servers import Broker, Missing, Postgres, Sink
 from tests.stack import Stack, environment
 
@@ -152,6 +153,14 @@ def empty_database_url(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Ite
     backend.discard(url)
 
 
+def opened(kind: str) -> AnyBroker:
+    """A broker of a kind; the test is skipped where the machine has none."""
+    try:
+        return open_broker(kind)
+    except Missing as missing:
+        pytest.skip(str(missing))
+
+
 @pytest.fixture
 def valkey() -> Iterator[Broker]:
     """A Valkey of the test's own."""
@@ -163,10 +172,8 @@ def valkey() -> Iterator[Broker]:
 @pytest.fixture(params=BROKERS)
 def each_broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
     """A broker of the test's own, each kind in turn."""
-    try:
-        server = Broker(request.param)
-    except Missing as missing:
-        pytest.skip(str(missing))
+    server = opened(request.param)
+    assert isinstance(server, Broker)
     yield server
     server.close()
 

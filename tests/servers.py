@@ -179,6 +179,7 @@ class Broker:
         self.folder = Path(tempfile.mkdtemp(prefix="utskick-broker-"))
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.settings = {"broker_url": self.url}
         self.start()
 
     def start(self) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from service import bells, database, settlement
 from service import broker as broker_of_service
-from tests.conftest import Backend
-from tests.servers import Broker, Missing, Sink
+from tests.conftest import Backend, opened
+from tests.servers import Sink
 from tests.service.press import configure, do
 from tests.stack import Stack
 from tests.workers.mailing import Mailing
@@ -27,10 +27,7 @@ def loaded(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
     """An installation on each pair, with two workers, a sweep of an operator's and a sink that keeps no mail."""
     database_kind, kind = request.param
     backend: Backend = request.getfixturevalue(f"{database_kind}_backend")
-    try:
-        broker = Broker(kind)
-    except Missing as missing:
-        pytest.skip(str(missing))
+    broker = opened(kind)
     sink = Sink(keep=False, delay_ms=4)
     with Stack(tmp_path / "stack", backend.fresh(), broker, sink, sweep_every=5, lease=30) as made:
         yield made
@@ -92,7 +89,7 @@ def test_paused_and_resumed_at_random_everyone_gets_it_once(loaded: Stack, monke
     seed = random.SystemRandom().randrange(1000)
     chance = random.Random(seed)
     mailing = under_way(loaded, followers=1500)
-    configure(monkeypatch, database_url=loaded.database_url, broker_url=loaded.broker.url)
+    configure(monkeypatch, database_url=loaded.database_url, **loaded.broker.settings)
     broker_of_service.app.cache_clear()
     for _ in range(CYCLES):
         assert do(settlement.pause, mailing.dispatch), seed

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Backend
-from tests.servers import Broker, Missing, Sink
+from tests.conftest import Backend, opened
+from tests.servers import Broker, Sink
 from tests.stack import Stack
 from tests.workers.mailing import Mailing
 
@@ -18,7 +18,7 @@ CONNECTIONS = 1
 """Of each sending process."""
 
 
-PAIRS = [("sqlite", "valkey"), ("postgresql", "redis-server")]
+PAIRS = [("sqlite", "valkey"), ("postgresql", "redis-server"), ("postgresql", "rabbitmq")]
 """The embedded default, and what an operator runs."""
 
 
@@ -27,10 +27,7 @@ def storm(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
     """An installation on each pair, with a sink that keeps no mail."""
     database, kind = request.param
     backend: Backend = request.getfixturevalue(f"{database}_backend")
-    try:
-        broker = Broker(kind)
-    except Missing as missing:
-        pytest.skip(str(missing))
+    broker = opened(kind)
     sink = Sink(keep=False)
     with Stack(tmp_path / "stack", backend.fresh(), broker, sink) as made:
         yield made

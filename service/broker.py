@@ -52,6 +52,14 @@ RABBITMQ = {
 }
 """A quorum queue outlives the loss of a node; a confirmed message is one that RabbitMQ really has."""
 
+SWEEPING = {
+    "expires": STALE,
+    "confirm_timeout": PATIENCE,
+    "retry": True,  # beat keeps one connection and never opens another, unless it may try again
+    "retry_policy": {"max_retries": 1, "interval_start": 0},
+}
+"""How beat rings for a sweep."""
+
 
 def make_app(config: settings.Settings) -> Celery:
     """Return a Celery app that only rings: no results, no retries, no countdowns, nothing but ids in a message."""
@@ -71,7 +79,7 @@ def make_app(config: settings.Settings) -> Celery:
         worker_send_task_events=False,
         worker_enable_remote_control=False,
         beat_scheduler="celery.beat:Scheduler",
-        beat_schedule={"sweep": {"task": SWEEP_ROUND, "schedule": config.sweep_every, "options": {"expires": STALE}}},
+        beat_schedule={"sweep": {"task": SWEEP_ROUND, "schedule": config.sweep_every, "options": SWEEPING}},
         enable_utc=True,
         timezone="UTC",
     )

@@ -224,7 +224,7 @@ def test_the_broker_refused_or_hung_stops_nobody(
             said = stack.cli("release", "publish", mailing.bath.release_file("refused"))
             assert "broker is away" in said.stderr
             broker.start()
-            sink.wait_for(8)
+            stack.wait(lambda: sink.count() >= 8, what="bells are heard again")
     broker.close()
 
 

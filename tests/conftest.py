@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,20 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         report.outcome = "failed"
         report.longrepr = f"UTSKICK_TEST_ALL=1 and yet skipped: {call.excinfo and call.excinfo.value}"
     return report  # type: ignore[return-value] # a wrapper hands the result on
+
+
+@pytest.fixture
+def tell(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Say a line that stands at the end of the run's output, whether the test passes or fails."""
+    return lambda line: record_property("told", line)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests have told."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
+    for report in reports:
+        for line in (value for name, value in report.user_properties if name == "told" and report.when == "call"):
+            terminalreporter.write_line(f"{report.nodeid} ({report.duration:.0f} s): {line}")
 
 
 def forget() -> None:

@@ -92,8 +92,8 @@ def test_stopped_the_books_are_the_sinks_log(loaded: Stack) -> None:
 def test_paused_and_resumed_at_random_everyone_gets_it_once(loaded: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     seed = random.SystemRandom().randrange(1000)
     chance = random.Random(seed)
-    loaded.sink.behave(delay_ms=30)
-    mailing = under_way(loaded, followers=4000)
+    mailing = under_way(loaded, followers=6000)
+    loaded.sink.behave(delay_ms=60)
     beside(loaded, monkeypatch)
     for _ in range(100):
         pause_and_resume(mailing, chance)
@@ -110,7 +110,7 @@ def test_paused_and_resumed_at_random_everyone_gets_it_once(loaded: Stack, monke
 def test_paused_resumed_and_cancelled_again_and_again(
     loaded: Stack, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    loaded.sink.behave(delay_ms=20)
+    loaded.sink.behave(delay_ms=100)
     mailing = Mailing(loaded, 200)
     loaded.start(*WORKERS, "confirmations", "beat")
     beside(loaded, monkeypatch)

@@ -24,6 +24,7 @@ def _load() -> Celery:
         sys.exit(f"utskick: {error}")
     app = broker.app()
     app.conf.imports = ("workers.expand", "workers.deliver", "workers.sweep")
+    app.conf.worker_consumer = "workers.consumer:Consumer"
     return app
 
 

@@ -141,6 +141,7 @@ class Standing:
 
     def __init__(self) -> None:
         self._connection: Connection | None = None
+        self._session: Session | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -151,8 +152,8 @@ class Standing:
     def tried(self, work: Callable[[Session], object]) -> bool:
         """Do work in a transaction of its own; False where the database is away."""
         try:
-            self._connection = self._connection or engine(settings.current().database).connect()
-            with Session(self._connection, expire_on_commit=False) as session, session.begin():
+            session = self._session or self._open()
+            with session.begin():
                 work(session)
         except DBAPIError as error:
             self._close()
@@ -161,10 +162,17 @@ class Standing:
             return False
         return True
 
+    def _open(self) -> Session:
+        self._connection = engine(settings.current().database).connect()
+        if self._connection.dialect.name == "postgresql":
+            self._connection = self._connection.execution_options(isolation_level="AUTOCOMMIT")
+        self._session = Session(self._connection, expire_on_commit=False)
+        return self._session
+
     def _close(self) -> None:
         if self._connection is not None:
             self._connection.close()
-        self._connection = None
+        self._connection = self._session = None
 
 
 def insist(work: Callable[[Session, datetime], Result]) -> Result:

@@ -7,6 +7,7 @@ flock for as long as its process lives: whoever gets the lock finds the work of 
 lack its last records; its name says in which boot of the machine it was written, so that nobody trusts it then.
 """
 
+import errno
 import fcntl
 import os
 import secrets
@@ -49,34 +50,42 @@ class Journal:
         made = folder / f"new-{secrets.token_hex(8)}"
         self._file = os.open(made, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._file, fcntl.LOCK_EX)
+        self._noted = b""
         self.path = made.rename(folder / f"{_boot()}.{os.getpid()}.{secrets.token_hex(4)}.journal")
 
     def claimed(self, claim_id: int) -> None:
         """Note a claim, before it is committed."""
-        self._write(_CLAIMED, 0, claim_id, 0, "")
+        self._note(_CLAIMED, 0, claim_id, 0, "")
+        self.write()
 
     def begun(self, claim_id: int, delivery_id: int) -> None:
-        """Note that a mail's content is about to be sent."""
-        self._write(_BEGUN, 0, claim_id, delivery_id, "")
+        """Note that a mail's content is about to be sent; `write` it before that."""
+        self._note(_BEGUN, 0, claim_id, delivery_id, "")
 
     def heard(self, claim_id: int, delivery_id: int, outcome: Outcome) -> None:
-        """Note what the relay said to it; `outcome`'s words must name nobody."""
+        """Note what the relay said to it; its words must name nobody."""
         match outcome:
             case Accepted(code, words):
-                self._write(_ACCEPTED, code, claim_id, delivery_id, words)
+                self._note(_ACCEPTED, code, claim_id, delivery_id, words)
             case Refused(permanent, code, words):
-                self._write(_REFUSED if permanent else _PUT_OFF, code, claim_id, delivery_id, words)
+                self._note(_REFUSED if permanent else _PUT_OFF, code, claim_id, delivery_id, words)
             case Uncertain(words):
-                self._write(_UNCERTAIN, 0, claim_id, delivery_id, words)
+                self._note(_UNCERTAIN, 0, claim_id, delivery_id, words)
 
-    def _write(self, kind: int, code: int, claim_id: int, delivery_id: int, words: str) -> None:
+    def _note(self, kind: int, code: int, claim_id: int, delivery_id: int, words: str) -> None:
         told = words.encode()[:_WORDS] if words else b""
         body = _BODY.pack(kind, len(told), code, claim_id, delivery_id, told)
-        if os.write(self._file, zlib.crc32(body).to_bytes(4, "little") + body) != _RECORD.size:
-            raise OSError("the journal was written in part")
+        self._noted += zlib.crc32(body).to_bytes(4, "little") + body
+
+    def write(self) -> None:
+        """Write what is noted: one call for a reply and what is begun behind it."""
+        noted, self._noted = self._noted, b""
+        if noted and os.write(self._file, noted) != len(noted):
+            raise OSError(errno.ENOSPC, "the journal was written in part")
 
     def forget(self) -> None:
         """Begin anew: all that is noted has been committed."""
+        self._noted = b""
         os.ftruncate(self._file, 0)
 
     def close(self, *, done: bool) -> None:

@@ -158,7 +158,7 @@ def _lane(dispatch_id: int | None) -> ColumnElement[bool]:
 
 def mails_of(session: Session, claim_id: int, now: datetime) -> list[Mail]:
     """Return what a claim still holds, in the order of sending: at whom the relay hung up last time goes last."""
-    rows = session.execute(
+    rows = session.connection().execute(
         _held(
             claim_id,
             Delivery.id,

@@ -3,6 +3,7 @@
 Every change is an UPDATE that names the state it expects, so that doing it twice changes nothing.
 """
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -10,7 +11,6 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
     BindParameter,
     ColumnElement,
@@ -20,12 +20,15 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    cast,
     column,
     func,
     literal,
+    literal_column,
     or_,
     update,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
 from service import settings
@@ -76,29 +79,33 @@ def record(
     `due_at`: when those in doubt go again, where that is not the usual time.
     A late answer still counts after the claim was settled, unless somebody has claimed the row anew.
     """
+    accepted: list[tuple[int, int, int, str]] = []
     changes: dict[Update, list[dict[str, Any]]] = defaultdict(list)
     for mail, outcome in entries:
-        statement, values = _change(mail, outcome, now, due_at or now + _patience(mail))
-        changes[statement].append({"its_id": mail.id, "its_claim": claim_id, "tries": mail.attempts + 1} | values)
-    connection = session.connection()
-    for statement, rows in changes.items():
-        if statement is _accept() and connection.dialect.name == "postgresql":
-            connection.execute(_accept_all(), _listed(claim_id, rows, now))
+        if isinstance(outcome, Accepted):
+            accepted.append((mail.id, mail.attempts + 1, outcome.code, outcome.words))
         else:
-            connection.execute(statement, rows)
+            statement, values = _change(mail, outcome, now, due_at)
+            changes[statement].append({"its_id": mail.id, "its_claim": claim_id, "tries": mail.attempts + 1} | values)
+    connection = session.connection()
+    if accepted:
+        rows = {"its_claim": claim_id, "at": now, "rows": json.dumps(accepted)}
+        connection.execute(_accept(connection.dialect.name), rows)
+    for statement, many in changes.items():
+        connection.execute(statement, many)
 
 
-def _change(mail: Mail, outcome: Outcome | TakenBack, now: datetime, later: datetime) -> tuple[Update, dict[str, Any]]:
+def _change(
+    mail: Mail, outcome: Refused | Uncertain | TakenBack, now: datetime, due_at: datetime | None
+) -> tuple[Update, dict[str, Any]]:
     match outcome:
-        case Accepted(code, words):
-            return _accept(), {"code": code, "said": words, "at": now}
         case Refused(permanent, code, words):
             heard: dict[str, Any] = {"code": code, "said": words}
             if permanent or not _tries_left(mail):
                 return _refuse(), heard | {"at": now}
-            return _put_off(), heard | {"due": later}
+            return _put_off(), heard | {"due": now + _patience(mail)}
         case Uncertain(words):
-            return _doubt(), {"said": words} | _doubtful(mail, later, now)
+            return _doubt(), {"said": words} | _doubtful(mail, due_at or now + _patience(mail), now)
         case TakenBack(wait, words):
             return _take_back(), {"said": words, "due": now + wait}
 
@@ -139,9 +146,23 @@ _CODE: dict[str, Any] = {"reply_code": bindparam("code")}
 
 
 @lru_cache
-def _accept() -> Update:
-    accepted = _mine(_CLAIMED, _DEFERRED, _UNCERTAIN).values(**_HEARD, **_CODE)
-    return accepted.values(state=S.ACCEPTED, held=False, settled_at=_moment("at"))
+def _accept(dialect: str) -> Update:
+    """The statement for all accepted mails of a group, given as a JSON list of [id, attempts, code, words]."""
+    rows = bindparam("rows", type_=Text())
+    each = func.json_each(rows) if dialect == "sqlite" else func.jsonb_array_elements(cast(rows, JSONB))
+    heard = (
+        each.table_valued(column("value", Text()), name="heard").render_derived()
+        if dialect != "sqlite"
+        else (each.table_valued(column("value", Text()), name="heard"))
+    )
+
+    def told(place: int, kind: Any) -> Any:
+        return cast(heard.c.value.op("->>")(literal_column(str(place))), kind)
+
+    its = and_(Delivery.id == told(0, BigInteger()), Delivery.claim_id == bindparam("its_claim"))
+    accepted = update(Delivery).where(its, or_(_CLAIMED, _DEFERRED, _UNCERTAIN))
+    news = {"attempts": told(1, Integer()), "reply_code": told(2, Integer()), "reply": told(3, Text())}
+    return accepted.values(state=S.ACCEPTED, held=False, dropped=False, settled_at=_moment("at"), **news)
 
 
 @lru_cache
@@ -167,24 +188,6 @@ def _doubt() -> Update:
 def _take_back() -> Update:
     said: dict[str, Any] = {"reply": bindparam("said"), "reply_code": None, "dropped": True}
     return _mine(_CLAIMED).values(state=S.QUEUED, due_at=_moment("due"), **said)
-
-
-def _listed(claim_id: int, rows: list[dict[str, Any]], now: datetime) -> dict[str, Any]:
-    lists = {name: [row[name] for row in rows] for name in ("its_id", "tries", "code", "said")}
-    return lists | {"its_claim": claim_id, "at": now}
-
-
-@lru_cache
-def _accept_all() -> Update:
-    """The statement of _accept for a whole group at once, as PostgreSQL can."""
-    lists: dict[str, Any] = {"its_id": BigInteger(), "tries": Integer(), "code": Integer(), "said": Text()}
-    given: list[Any] = [bindparam(name, type_=ARRAY(kind)) for name, kind in lists.items()]
-    columns: list[Any] = [column(name, kind) for name, kind in lists.items()]
-    heard = func.unnest(*given).table_valued(*columns, name="heard").render_derived().c
-    its = and_(Delivery.id == heard.its_id, Delivery.claim_id == bindparam("its_claim"))
-    accepted = update(Delivery).where(its, or_(_CLAIMED, _DEFERRED, _UNCERTAIN))
-    told = {"attempts": heard.tries, "reply": heard.said, "reply_code": heard.code}
-    return accepted.values(state=S.ACCEPTED, held=False, dropped=False, settled_at=_moment("at"), **told)
 
 
 def unless_uncertain(state: DeliveryState) -> ColumnElement[DeliveryState]:

@@ -89,7 +89,7 @@ class Sending:
         self._begun: set[int] = set()
         self._unwelcome: set[int] = set()
         self._entries: list[Entry] = []
-        self._answered = False
+        self._answered = self._told = False
         self._words = ("", "")
         self._resting = self._halted = self._blind = False
         self._offset = batch.claimed_at - timedelta(seconds=monotonic())
@@ -122,10 +122,8 @@ class Sending:
         number = envelope.number
         if self._halted or self._blind or number in self._unwelcome or monotonic() > self._good_until:
             return False
-        try:
-            self.journal.begun(self.batch.claim_id, number)
-        except OSError as error:
-            self._journal_failed(error)
+        self.journal.begun(self.batch.claim_id, number)
+        if not self._note():
             return False
         self._begun.add(number)
         return True
@@ -156,6 +154,7 @@ class Sending:
         courier.serve(self)
         while self._taken or (self._mails and not (self._resting or self._halted)):
             courier.turn(SHORT if self.pace.pause or self.turns.interval else GROUP_AFTER)
+            self._note()
             self._write_if_due()
             self._look_if_due()
             self._resting = self._resting or monotonic() > until or bool(courier.away)
@@ -174,14 +173,16 @@ class Sending:
         outcome = _nameless(mail, outcome)
         self.sent += 1
         self._entries.append((mail, outcome))
-        try:
-            self.journal.heard(self.batch.claim_id, mail.id, outcome)
-        except OSError as error:
-            self._journal_failed(error)
+        self.journal.heard(self.batch.claim_id, mail.id, outcome)
 
-    def _journal_failed(self, error: OSError) -> None:
-        log.error("the journal cannot be written; sending stops", error=error.strerror)
-        self._halted = True
+    def _note(self) -> bool:
+        """Write the journal; False where that fails: then nothing more is begun."""
+        try:
+            self.journal.write()
+        except OSError as error:
+            log.error("the journal cannot be written; sending stops", error=error.strerror)
+            self._halted = True
+        return not self._halted
 
     def _write_if_due(self) -> None:
         """Write outcomes down once they are many or old. While the database is away nothing new is begun."""
@@ -191,11 +192,11 @@ class Sending:
         self._blind = not self.standing.tried(self._write)
         self._written_at = monotonic()
         if not self._blind:
-            self._entries = []
+            self._entries, self._told = [], self._answered
 
     def _write(self, session: Session) -> None:
         record(session, self.batch.claim_id, self._entries, self._now())
-        if self._answered:
+        if self._answered and not self._told:
             relay.back(session)
 
     def _look_if_due(self) -> None:

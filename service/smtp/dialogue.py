@@ -88,6 +88,7 @@ class Dialogue:
     def secured(self) -> None:
         """Go on over TLS."""
         self.greeting.secured()
+        self.lines.push()
 
     def receive(self, data: bytes) -> None:
         """Take what the relay said."""
@@ -98,9 +99,9 @@ class Dialogue:
                 self._hear(reply)
             if self.wants_tls and self._replies.rest:
                 raise Nonsense("the relay says something in clear behind its STARTTLS")
-            self.lines.push()
         except (Nonsense, Unfit) as error:
             self.lost(str(error))
+        self.lines.push()
 
     def lost(self, words: str) -> None:
         """End: the connection is gone, or no good any more. Every mail on its way gets its answer."""
@@ -119,10 +120,8 @@ class Dialogue:
 
     def fill(self) -> None:
         """Take mail where there is room for it."""
-        while self._has_room() and (envelope := self.post.next()) is not None:
-            self._begin(envelope)
-        if self.mails >= MOST_MAILS:
-            self.part()
+        self._fill()
+        self.lines.push()
 
     def retire(self) -> None:
         """Take no further mail, and part once those on their way have their answers."""
@@ -140,6 +139,13 @@ class Dialogue:
         if self.greeting.ready and not (self.over or self.parting or self.busy):
             self.parting = True
             self.lines.say(Step.QUIT, b"QUIT")
+            self.lines.push()
+
+    def _fill(self) -> None:
+        while self._has_room() and (envelope := self.post.next()) is not None:
+            self._begin(envelope)
+        if self.mails >= MOST_MAILS:
+            self.part()
 
     def _has_room(self) -> bool:
         if self.over or self.draining or self.parting or not self.greeting.ready or self.mails >= MOST_MAILS:
@@ -166,7 +172,7 @@ class Dialogue:
         if self.draining:
             self._stop()
         else:
-            self.fill()
+            self._fill()
 
     def _begin(self, envelope: Envelope) -> None:
         """Send the envelope, unless it is plain by now that it cannot go."""
@@ -177,8 +183,8 @@ class Dialogue:
             return
         flight = Flight(envelope)
         self._flights.append(flight)
-        self.lines.unsent.append((Step.MAIL, f"MAIL FROM:<{envelope.sender}>{options}".encode(), flight))
-        self.lines.unsent.append((Step.RCPT, f"RCPT TO:<{envelope.recipient}>".encode(), flight))
+        self.lines.say(Step.MAIL, f"MAIL FROM:<{envelope.sender}>{options}".encode(), flight)
+        self.lines.say(Step.RCPT, f"RCPT TO:<{envelope.recipient}>".encode(), flight)
         self.lines.say(Step.DATA, b"DATA", flight)
 
     def _options(self, envelope: Envelope) -> str | Refused:
@@ -231,7 +237,7 @@ class Dialogue:
         else:
             flight.begun = True
             self.lines.say(Step.DOT, flight.envelope.content, flight)
-            self.fill()
+            self._fill()
 
     def _conclude(self, flight: Flight, reply: Reply) -> None:
         """Judge the reply to the dot: 421 is an answer too, and the last one."""
@@ -256,7 +262,7 @@ class Dialogue:
         if self.draining and not self.doubtful:
             self._stop()
         else:
-            self.fill()
+            self._fill()
 
     def _stop(self) -> None:
         for flight in self._flights:

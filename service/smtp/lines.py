@@ -57,9 +57,8 @@ class Lines:
         return PATIENCE.get(self.expected[0][0], OTHERWISE) if self.expected else 0
 
     def say(self, step: Step, line: bytes, flight: Flight | None = None) -> None:
-        """Send a command (or a content with its dot) as soon as its turn comes."""
+        """Have a command (or a content with its dot) sent as soon as its turn comes; `push` sends."""
         self.unsent.append((step, line, flight))
-        self.push()
 
     def push(self) -> None:
         """Send what may be sent before the next reply."""

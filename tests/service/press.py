@@ -207,6 +207,7 @@ def begin(batch: Batch, mail: Mail, now: datetime = START) -> bool:
     may = found.alive and found.sending and mail.id not in found.unwelcome
     if may:
         journal().begun(batch.claim_id, mail.id)
+        journal().write()
     return may
 
 

@@ -39,22 +39,20 @@ class Round:
 
 def deliver(dispatch_id: int | None) -> Round:
     """Send what is due of a dispatch (None: confirmations, notices, tests) for one round."""
-    config = settings.current()
     until = monotonic() + TURN.total_seconds()
-    way = relay_of(config.relay, timeout=config.smtp_timeout, helo=config.domain)
-    pace = _pace(way, config.smtp_connections)
+    way, speed = _way(), pace()
     sent = 0
     with (
         _journal() as journal,
         database.Standing() as standing,
-        Courier(way, pace, ahead=pace.most <= AHEAD_UP_TO) as courier,
+        Courier(way, speed, ahead=speed.most <= AHEAD_UP_TO) as courier,
     ):
-        means = Means(Composer(dispatch_id), journal, pace, standing)
+        means = Means(Composer(dispatch_id), journal, speed, standing)
         while not stopping.is_set() and not courier.away:
             began = monotonic()
             if began >= until:
                 return Round(sent, again=True)
-            size = pace.worth(min(WORTH, until - began))
+            size = speed.worth(min(WORTH, until - began))
             got = database.insist(partial(_claim, dispatch_id, journal, size))
             if got is None:
                 break
@@ -64,7 +62,7 @@ def deliver(dispatch_id: int | None) -> Round:
             sending = Sending(got.batch, means, began)
             sending.turns = Turns(began + got.wait, got.interval)
             sending.run(courier, until)
-            pace.measured(sending.sent, monotonic() - began)
+            speed.measured(sending.sent, monotonic() - began)
             sent += sending.sent
     return Round(sent, again=False)
 
@@ -107,10 +105,27 @@ def _rest(seconds: float) -> None:
         Event().wait(min(0.1, max(0.0, until - monotonic())))
 
 
-@lru_cache
-def _pace(way: Relay, connections: int) -> Pace:  # noqa: ARG001 - one for each relay
+def _way() -> Relay:
+    config = settings.current()
+    return relay_of(config.relay, timeout=config.smtp_timeout, helo=config.domain)
+
+
+def pace() -> Pace:
     """Return what this process has learned of the relay."""
+    return _pace_of(_way(), settings.current().smtp_connections)
+
+
+@lru_cache
+def _pace_of(way: Relay, connections: int) -> Pace:  # noqa: ARG001 - one for each relay
     return Pace(connections)
+
+
+def forget() -> None:
+    """Forget what this process has learned, and let go of its journal."""
+    _pace_of.cache_clear()
+    if _Kept.journal is not None:
+        _Kept.journal.close(done=True)
+        _Kept.journal = None
 
 
 class _Kept:

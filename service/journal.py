@@ -81,7 +81,8 @@ class Journal:
         """Write what is noted: one call for a reply and what is begun behind it."""
         noted, self._noted = self._noted, b""
         if noted and os.write(self._file, noted) != len(noted):
-            raise OSError(errno.ENOSPC, "the journal was written in part")
+            os.ftruncate(self._file, os.fstat(self._file).st_size // _RECORD.size * _RECORD.size)
+            raise OSError(errno.ENOSPC, "the disk is full")
 
     def forget(self) -> None:
         """Begin anew: all that is noted has been committed."""

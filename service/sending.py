@@ -190,26 +190,31 @@ class Sending:
         if not self._entries or not (full or monotonic() > self._written_at + GROUP_AFTER):
             return
         self._blind = not self.standing.tried(self._write)
-        self._written_at = monotonic()
-        if not self._blind:
-            self._entries, self._told = [], self._answered
+        self._written()
 
     def _write(self, session: Session) -> None:
         record(session, self.batch.claim_id, self._entries, self._now())
         if self._answered and not self._told:
             relay.back(session)
 
+    def _written(self) -> None:
+        self._written_at = monotonic()
+        if not self._blind:
+            self._entries, self._told = [], self._answered
+
     def _look_if_due(self) -> None:
         if monotonic() < self._looked_at + LOOK_EVERY:
             return
         self._looked_at = read_at = monotonic()
         self._blind = not self.standing.tried(self._look)
+        self._written()
         if not self._blind:
             self._seen(read_at)
         elif read_at > self._good_until + settings.current().lease:
             self._halted = True
 
     def _look(self, session: Session) -> None:
+        self._write(session)  # what was accepted is not skipped, though its reader has left since
         now = database.now(session)
         self._offset = now - timedelta(seconds=monotonic())
         found = ledger.look(session, self.batch, self.composer.dispatch_id, now)

@@ -247,6 +247,7 @@ class Dialogue:
         elif flight.answer is None and code >= 400:
             flight.answer = Refused(code >= 500, code, reply.words)
         if flight.answer is None or code == CLOSING:
+            self.judged += flight.answer is not None
             self.lost(_said(reply))
         else:
             self._settle(flight)

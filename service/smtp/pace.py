@@ -13,14 +13,14 @@ THROTTLING = (CLOSING, 450, 451, 452, 454)
 ON_END = 3
 """So many such replies with no mail accepted between them mean that we are too fast."""
 
-SHORTEST, LONGEST = 0.1, 30.0
+SHORTEST, LONGEST = 0.1, 10.0
 """Seconds between two mails, while there is a pause at all."""
 
 FEWEST_AT_ONCE, MOST_AT_ONCE = 50, 20_000
 """Mails in a claim."""
 
 CALM = 50
-"""Mails accepted, or seconds passed, before it goes a step faster."""
+"""Mails accepted, or seconds passed, before it opens a further connection."""
 
 
 class Pace:
@@ -93,11 +93,11 @@ class Pace:
         self._stepped_at = monotonic()
 
     def _recover(self) -> None:
-        self._accepted += 1
-        if self._accepted < CALM and monotonic() < self._stepped_at + CALM:
-            return
-        self._accepted, self._stepped_at = 0, monotonic()
+        """Halve the pause with each mail; then open a further connection now and then."""
         if self.pause:
             self.pause = self.pause / 2 if self.pause > SHORTEST else 0.0
-        else:
+            return
+        self._accepted += 1
+        if self._accepted >= CALM or monotonic() > self._stepped_at + CALM:
+            self._accepted, self._stepped_at = 0, monotonic()
             self.connections += 1

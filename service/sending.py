@@ -64,7 +64,8 @@ class Turns:
 
     def take(self) -> None:
         """Use it."""
-        self.next_at = max(self.next_at + self.interval, monotonic() - self.interval)
+        if self.interval:
+            self.next_at = max(self.next_at + self.interval, monotonic() - self.interval)
 
 
 class Means(NamedTuple):
@@ -105,11 +106,10 @@ class Sending:
 
     def next(self) -> Envelope | None:
         """Give the next mail, where there is room in the window and it is time for it."""
-        while self._mails and self._may_take() and self.turns.due() and self.pace.may_take():
+        while self._mails and self._may_take() and self._its_turn():
             mail = self._mails.popleft()
             if mail.id in self._unwelcome:
                 continue
-            self.turns.take()
             self._taken[mail.id] = mail
             envelope = self.composer.envelope(mail)
             if envelope is not None:
@@ -134,15 +134,15 @@ class Sending:
         self._begun.discard(mail.id)
         self.pace.heard(answer)
         match answer:
-            case NotBegun():
-                pass  # it stays claimed, and goes back with the claim
+            case NotBegun():  # the first again, so that the order of sending holds
+                self._mails.appendleft(mail)
             case RelayAway(words, on_wire=True) if mail.dropped:  # twice at the same recipient: it may be theirs
                 self._conclude(mail, Refused(False, 421, words))
             case RelayAway(words, on_wire=True):
                 self._entries.append((mail, TakenBack(relay.RETRY, _masked(mail, words))))
             case RelayAway(words):
                 self._words = (words, _masked(mail, words))
-                self._mails.append(mail)
+                self._mails.appendleft(mail)
             case _:
                 self._answered = True
                 self._conclude(mail, answer)
@@ -169,6 +169,15 @@ class Sending:
             return False
         return len(self._taken) + len(self._entries) < WINDOW
 
+    def _its_turn(self) -> bool:
+        """Take the turn to begin a mail, where the rate or the pace leaves one only now and then."""
+        if self.turns.interval and not self.turns.due():
+            return False
+        if not self.pace.may_take():
+            return False
+        self.turns.take()
+        return True
+
     def _conclude(self, mail: Mail, outcome: Outcome) -> None:
         outcome = _nameless(mail, outcome)
         self.sent += 1
@@ -186,7 +195,7 @@ class Sending:
 
     def _write_if_due(self) -> None:
         """Write outcomes down once they are many or old. While the database is away nothing new is begun."""
-        full = len(self._entries) + 2 * self.pace.connections >= WINDOW
+        full = len(self._taken) + len(self._entries) >= WINDOW
         if not self._entries or not (full or monotonic() > self._written_at + GROUP_AFTER):
             return
         self._blind = not self.standing.tried(self._write)

@@ -224,7 +224,7 @@ def test_bad_input_gets_one_clear_answer(answers: list[Said], index: int) -> Non
 
 def test_help_lists_what_there_is_and_nothing_more(quiet: Stack) -> None:
     wanted = {
-        "": {"demo", "up", "migrate", "newsroom", "release", "dispatch", "subscribers", "staff"},
+        "": {"bench", "demo", "up", "migrate", "newsroom", "release", "dispatch", "subscribers", "staff"},
         "newsroom": {"load", "list", "show"},
         "release": {"publish", "list", "withdraw"},
         "dispatch": {"list", "show", "decide", "pause", "resume", "cancel"},

@@ -38,8 +38,9 @@ def storm(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
 
 
 def under_way(stack: Stack, followers: int = FOLLOWERS) -> Mailing:
-    """Return a dispatch of which the sink has counted 500 to 1,500."""
+    """Return a dispatch of which the sink has counted 500 to 1,500, at some 200 a second."""
     mailing = Mailing(stack, followers)
+    stack.sink.behave(delay_ms=20)
     stack.start("worker", "confirmations", "beat")
     mailing.publish()
     stack.sink.wait_for(500, timeout=60)
@@ -88,7 +89,6 @@ def test_a_worker_stopped_softly_sends_nothing_twice(stack: Stack) -> None:
 
 
 def test_a_worker_asleep_past_its_lease(stack: Stack) -> None:
-    stack.sink.behave(delay_ms=5)  # so that it falls asleep on the wire: SQLite's lock sleeps with its holder
     mailing = under_way(stack, followers=900)
     zombie = stack.processes["worker"].pid
     stack.wait(lambda: asleep(stack, "worker"), what="it sleeps on the wire, without the database's lock")

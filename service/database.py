@@ -166,11 +166,14 @@ class Standing:
         self._connection = engine(settings.current().database).connect()
         if self._connection.dialect.name == "postgresql":
             self._connection = self._connection.execution_options(isolation_level="AUTOCOMMIT")
+            # A few rows by their ids: statistics of a quiet hour would make it read the whole table for each group.
+            self._connection.exec_driver_sql("SET enable_seqscan = off")
         self._session = Session(self._connection, expire_on_commit=False)
         return self._session
 
     def _close(self) -> None:
         if self._connection is not None:
+            self._connection.invalidate()  # it is not as others expect it
             self._connection.close()
         self._connection = self._session = None
 

@@ -34,8 +34,8 @@ check: $(VENV)/tested ## style, types, layers, and models against migrations
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.schema
 
-bench: $(VENV)/tested ## mails a second and memory on the embedded default, beside a naive sender
-	@$(BIN)/python -m benchmarks.embedded $(ARGS)
+bench: $(VENV)/installed ## mails a second, CPU and memory, beside senders without books: make bench ARGS=--quick
+	@exec $(BIN)/utskick bench $(ARGS)
 
 lock: $(VENV)/lock ## make the lock files again from pyproject.toml
 	$(LOCK) pyproject.toml -o requirements.lock

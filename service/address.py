@@ -88,8 +88,10 @@ def veiled(text: str) -> str:
 
 def mask(words: str, text: str) -> str:
     """Take addresses (and this one's local part) out of a relay's reply, which is kept and shown."""
-    masked = words.replace(text, "<address>") if text else words
     local = text.rpartition("@")[0]
+    if "@" not in words and local.partition("+")[0].casefold() not in words.casefold():  # as nearly always
+        return words
+    masked = words.replace(text, "<address>") if text else words
     for name in (local, local.partition("+")[0]):
         if len(name) > 1 and name.casefold() in masked.casefold():
             masked = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "<address>", masked, flags=re.IGNORECASE)

@@ -13,13 +13,14 @@ from service.models import DUE, Audit, Claim, Delivery, Dispatch, Release, Subsc
 from service.states import DeliveryState, DispatchState, SubscriptionState
 
 S = DeliveryState
+PENDING = (S.QUEUED, S.CLAIMED, S.DEFERRED)
 
 
 @dataclass(frozen=True)
 class Books:
     """A dispatch's counts. Always recipients = accepted + refused + skipped + uncertain + pending.
 
-    `recipients` is None until the dispatch is expanded; `deferred` of the pending wait for a later
+    `recipients` is None until the dispatch is expanded, and the others 0; `deferred` of the pending wait for a later
     try, the earliest at `next_due`; `held` of the uncertain wait for a decision.
     """
 
@@ -67,17 +68,19 @@ def of(session: Session, dispatch_id: int, newsroom_id: int | None = None) -> Bo
         return None
     rows = Delivery.dispatch_id == dispatch_id
     grouped = select(Delivery.state, func.count()).where(rows).group_by(Delivery.state)  # an index alone answers it
-    by_state = {state: number for state, number in session.execute(grouped)}  # noqa: C416 - rows, not pairs
+    by_state: dict[DeliveryState, int] = {}
+    if its.recipients is not None:
+        by_state = {state: number for state, number in session.execute(grouped)}  # noqa: C416 - rows, not pairs
     held = select(func.count()).where(rows, Delivery.state == S.UNCERTAIN, Delivery.held.is_(True))
     next_due = select(func.min(Delivery.due_at)).where(rows, Delivery.state == S.DEFERRED)
     return Books(
         dispatch=its,
         recipients=its.recipients,
-        accepted=by_state.get(S.ACCEPTED, 0),
-        refused=by_state.get(S.REFUSED, 0),
-        skipped=by_state.get(S.SKIPPED, 0),
-        uncertain=by_state.get(S.UNCERTAIN, 0),
-        pending=sum(by_state.get(state, 0) for state in (S.QUEUED, S.CLAIMED, S.DEFERRED)),
+        accepted=its.folded_accepted + by_state.get(S.ACCEPTED, 0),
+        refused=its.folded_refused + by_state.get(S.REFUSED, 0),
+        skipped=its.folded_skipped + by_state.get(S.SKIPPED, 0),
+        uncertain=its.folded_uncertain + by_state.get(S.UNCERTAIN, 0),
+        pending=sum(by_state.get(state, 0) for state in PENDING),
         deferred=by_state.get(S.DEFERRED, 0),
         held=(session.scalar(held) or 0) if S.UNCERTAIN in by_state else 0,
         next_due=session.scalar(next_due) if S.DEFERRED in by_state else None,
@@ -133,16 +136,35 @@ class Line:
 
 def of_releases(session: Session, release_ids: list[int]) -> dict[int, Line]:
     """Return the latest mailing of each release that has one, in one line."""
-    each = ((S.ACCEPTED,), (S.REFUSED,), (S.QUEUED, S.CLAIMED, S.DEFERRED))
-    accepted, refused, pending = (func.count(Delivery.id).filter(Delivery.state.in_(states)) for states in each)
-    rows = session.execute(
-        select(Dispatch.release_id, Dispatch.id, Dispatch.state, Dispatch.recipients, accepted, refused, pending)
-        .outerjoin(Delivery, Delivery.dispatch_id == Dispatch.id)
-        .where(Dispatch.release_id.in_(release_ids))
-        .group_by(Dispatch.id)
-        .order_by(Dispatch.id)
-    )
-    return {row[0]: Line(row[1], row[2], row[3], row[4], row[5], row[6]) for row in rows}
+    wanted = select(Dispatch).where(Dispatch.release_id.in_(release_ids)).order_by(Dispatch.id)
+    latest = {one.release_id: one for one in session.scalars(wanted)}
+    counts = _counts(session, list(latest.values()))
+    return {release: _line(its, counts.get(its.id, {})) for release, its in latest.items()}
+
+
+def _counts(session: Session, dispatches: list[Dispatch]) -> dict[int, dict[DeliveryState, int]]:
+    """Count rows by dispatch and state; of finished ones all but those accepted, which are the many."""
+    few = [state for state in S if state is not S.ACCEPTED]
+    finished = [one.id for one in dispatches if one.state is DispatchState.FINISHED]
+    others = [one.id for one in dispatches if one.state is not DispatchState.FINISHED]
+    found: dict[int, dict[DeliveryState, int]] = {}
+    for ids, states in ((finished, few), (others, list(S))):
+        its = (Delivery.dispatch_id.in_(ids), Delivery.state.in_(states))
+        grouped = select(Delivery.dispatch_id, Delivery.state, func.count()).where(*its)
+        for number, state, rows in session.execute(grouped.group_by(Delivery.dispatch_id, Delivery.state)):
+            found.setdefault(number or 0, {})[state] = rows
+    return found
+
+
+def _line(its: Dispatch, rows: dict[DeliveryState, int]) -> Line:
+    pending = sum(rows.get(state, 0) for state in PENDING)
+    refused = its.folded_refused + rows.get(S.REFUSED, 0)
+    if its.state is not DispatchState.FINISHED:
+        accepted = its.folded_accepted + rows.get(S.ACCEPTED, 0)
+    else:  # the books balance
+        folded = its.folded_refused + its.folded_skipped + its.folded_uncertain
+        accepted = (its.recipients or 0) - folded - sum(rows.values())
+    return Line(its.id, its.state, its.recipients, accepted, refused, pending)
 
 
 @dataclass(frozen=True)
@@ -206,7 +228,9 @@ def idle_since(session: Session, dispatch: Dispatch) -> datetime | None:
     """Return since when mail of a dispatch is due (or it waits to be expanded) and nobody has it in hand, or None."""
     at = now(session)
     if dispatch.state is DispatchState.EXPANDING:
-        return _since(session, dispatch, dispatch.created_at)
+        its = (Delivery.dispatch_id == dispatch.id, Delivery.subscription_id == dispatch.expanded_to)
+        latest_range = session.scalar(select(Delivery.created_at).where(*its))
+        return _since(session, dispatch, dispatch.created_at, latest_range)
     if dispatch.state is not DispatchState.SENDING:
         return None
     held = select(Claim.id).where(Claim.dispatch_id == dispatch.id, Claim.closed.is_(False), Claim.lease_until > at)

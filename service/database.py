@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from threading import Event
+from time import monotonic
+from typing import Any, Self, TypeVar
 
 from alembic import command
 from alembic.config import Config
@@ -22,6 +24,8 @@ from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import String
 
 from service import settings
+
+Result = TypeVar("Result")
 
 BUSY_TIMEOUT = 10.0
 """Seconds to wait for SQLite's write lock or a PostgreSQL row lock."""
@@ -127,6 +131,64 @@ def is_away(error: BaseException) -> bool:
     if isinstance(error.orig, sqlite3.Error):
         return getattr(error.orig, "sqlite_errorname", "").startswith(_SQLITE_AWAY)
     return isinstance(error, OperationalError) or error.connection_invalidated
+
+
+class Standing:
+    """A connection kept for many short transactions: neither the pool nor a sign of life is asked for between two.
+
+    Use it in a `with` block.
+    """
+
+    def __init__(self) -> None:
+        self._connection: Connection | None = None
+        self._session: Session | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def tried(self, work: Callable[[Session], object]) -> bool:
+        """Do work in a transaction of its own; False where the database is away."""
+        try:
+            session = self._session or self._open()
+            with session.begin():
+                work(session)
+        except DBAPIError as error:
+            self._close()
+            if not is_away(error):
+                raise
+            return False
+        return True
+
+    def _open(self) -> Session:
+        self._connection = engine(settings.current().database).connect()
+        if self._connection.dialect.name == "postgresql":
+            self._connection = self._connection.execution_options(isolation_level="AUTOCOMMIT")
+            # A few rows by their ids: statistics of a quiet hour would make it read the whole table for each group.
+            self._connection.exec_driver_sql("SET enable_seqscan = off")
+        self._session = Session(self._connection, expire_on_commit=False)
+        return self._session
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.invalidate()  # it is not as others expect it
+            self._connection.close()
+        self._connection = self._session = None
+
+
+def insist(work: Callable[[Session, datetime], Result]) -> Result:
+    """Do work in a transaction of its own, again while the database is away, for as long as a lease."""
+    until = monotonic() + settings.current().lease
+    while True:
+        try:
+            with transaction() as session:
+                return work(session, now(session))
+        except DBAPIError as error:
+            if not is_away(error) or monotonic() > until:
+                raise
+            Event().wait(0.2)
 
 
 def _alembic() -> Config:

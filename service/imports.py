@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from service import database
 from service.address import Address
-from service.ledger import newsroom_lock
+from service.expanding import newsroom_lock
 from service.models import Consent, Newsroom, Subscription
 from service.states import SubscriptionState
 from service.subscriptions import ConsentShown, consent_row, insert_into, new_row

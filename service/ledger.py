@@ -1,20 +1,49 @@
-"""The ledger of mails: enter, expand, claim, hand over. With settlement.py the only writer of deliveries.
+"""The ledger of mails: enter, claim, look again, let go.
+
+With expanding.py, outcomes.py, settlement.py and folding.py the only writer of deliveries.
 
 Every change is an UPDATE that names the state it expects, so that doing it twice changes nothing.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Update, and_, bindparam, case, exists, func, insert, literal, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    case,
+    exists,
+    false,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    true,
+    union_all,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from service import settings
-from service.database import barrier, random_id
-from service.models import DUE, Claim, Delivery, Dispatch, Membership, Release, Staff, Subscription, Version
-from service.settlement import Mail, among, count, finish, let_go, skip, touched
+from service.database import random_id
+from service.models import (
+    DUE,
+    Claim,
+    Delivery,
+    Dispatch,
+    Membership,
+    Release,
+    Staff,
+    Subscription,
+    Suppression,
+    Version,
+)
+from service.outcomes import Mail
+from service.settlement import among, let_go, skip, touched
 from service.states import DeliveryKind, DeliveryState, DispatchState, SubscriptionState
 from service.suppressions import covers
 from service.tokens import TEST_LEAVE_TOKEN
@@ -24,13 +53,29 @@ S = DeliveryState
 TURN = timedelta(seconds=5)
 """A round of sending: then other dispatches get their turn."""
 
+HELD = text("deliveries.state = 'claimed'")
+"""What a claim holds, written out so that the index of it is used; other tables have a state too."""
+
+LATE = timedelta(seconds=60)
+"""Longer than a transaction may last: who left before a claim, by the clock, is seen by it or by a later look."""
+
 
 @dataclass(frozen=True)
 class Batch:
-    """What one claim holds."""
+    """What one claim holds, in the order of sending: only the first that have no outcome yet may be on their way."""
 
     claim_id: int
     mails: list[Mail]
+    claimed_at: datetime
+
+
+@dataclass(frozen=True)
+class Look:
+    """How things are in the middle of a claim. `alive`: it is ours still; `unwelcome`: mails that may not go."""
+
+    alive: bool
+    sending: bool
+    unwelcome: set[int]
 
 
 def enter(session: Session, kind: DeliveryKind, subscription_id: int, now: datetime) -> None:
@@ -76,67 +121,32 @@ def tests_of(session: Session, staff_id: int, version_id: int, limit: int = 3) -
     return list(session.scalars(select(Delivery).where(*its).order_by(Delivery.id.desc()).limit(limit)))
 
 
-def newsroom_lock(newsroom_id: int) -> str:
-    """Return the key that those who confirm share, and expanding waits for."""
-    return f"followers of {newsroom_id}"
+def claim(
+    session: Session, dispatch_id: int | None, worker: str, now: datetime, size: int, window: int
+) -> Batch | None:
+    """Take hold of up to `size` due mails of a dispatch (None: confirmations, notices, tests); None: nothing due.
 
-
-def expand(session: Session, dispatch_id: int, now: datetime) -> bool:
-    """Enter a mail for everyone who followed at the moment of publishing; True where this call did it."""
-    begun = update(Dispatch).where(Dispatch.id == dispatch_id, Dispatch.state == DispatchState.EXPANDING)
-    if touched(session, begun.values(state=DispatchState.SENDING, started_at=now)) == 0:
-        return False
-    newsroom_id = session.scalars(select(Release.newsroom_id).join(Dispatch).where(Dispatch.id == dispatch_id)).one()
-    barrier(session, newsroom_lock(newsroom_id))  # who confirmed before and commits this moment is seen
-    at = select(Dispatch.created_at).where(Dispatch.id == dispatch_id).scalar_subquery()
-    may = and_(
-        Subscription.state == SubscriptionState.CONFIRMED,
-        ~covers(Subscription.address_hash, Subscription.newsroom_id, literal(now, Delivery.due_at.type)),
-    )
-    values: dict[str, ColumnElement[Any]] = {
-        "public_id": random_id(),
-        "kind": literal(DeliveryKind.RELEASE, Delivery.kind.type),
-        "dispatch_id": literal(dispatch_id),
-        "subscription_id": Subscription.id.expression,
-        "state": case((may, literal(S.QUEUED, Delivery.state.type)), else_=literal(S.SKIPPED, Delivery.state.type)),
-        "due_at": literal(now, Delivery.due_at.type),
-        "created_at": literal(now, Delivery.created_at.type),
-        "settled_at": case((may, None), else_=literal(now, Delivery.settled_at.type)),
-        "held": literal(False),
-        "dropped": literal(False),
-        "attempts": literal(0),
-        "uncertain_events": literal(0),
-    }
-    followers = select(*values.values()).where(
-        Subscription.newsroom_id == newsroom_id,
-        Subscription.confirmed_at <= at,
-        or_(Subscription.ended_at.is_(None), Subscription.ended_at > at),
-    )
-    entering = insert(Delivery).from_select(list(values), followers, include_defaults=False)
-    entered = session.execute(entering, execution_options={"preserve_rowcount": True})  # psycopg's is -1 without
-    touched(session, update(Dispatch).where(Dispatch.id == dispatch_id).values(recipients=count(entered)))
-    finish(session, dispatch_id, now)
-    return True
-
-
-def claim(session: Session, dispatch_id: int | None, worker: str, now: datetime, size: int) -> Batch | None:
-    """Take hold of up to `size` due mails of a dispatch (None: confirmations, notices, tests); None: nothing due."""
+    Those that may not go any more are skipped. `window`: see Claim.
+    """
     held = Claim(
         queue="confirmations" if dispatch_id is None else "dispatches",
         dispatch_id=dispatch_id,
         worker=worker,
         claimed_at=now,
-        lease_until=now + _lease(),
+        lease_until=now + lease(),
+        window=window,
     )
     session.add(held)
     session.flush()
     due = select(Delivery.id).where(_lane(dispatch_id), DUE, Delivery.due_at <= now)
     due = due.order_by(Delivery.due_at, Delivery.id).limit(size).with_for_update(skip_locked=True)
     taken = update(Delivery).where(among(session, due))
-    if touched(session, taken.values(state=S.CLAIMED, claim_id=held.id, handed_over_at=None)) == 0:
+    if touched(session, taken.values(state=S.CLAIMED, claim_id=held.id)) == 0:
         session.delete(held)
         return None
-    return Batch(held.id, _mails(session, held.id))
+    mails = mails_of(session, held.id, now)
+    skip_unwelcome(session, held.id, {mail.id for mail in mails if not mail.welcome}, now)
+    return Batch(held.id, [mail for mail in mails if mail.welcome], now)
 
 
 def _lane(dispatch_id: int | None) -> ColumnElement[bool]:
@@ -146,9 +156,11 @@ def _lane(dispatch_id: int | None) -> ColumnElement[bool]:
     return and_(Delivery.dispatch_id == dispatch_id, sending)
 
 
-def _mails(session: Session, claim_id: int) -> list[Mail]:
-    rows = session.execute(
-        select(
+def mails_of(session: Session, claim_id: int, now: datetime) -> list[Mail]:
+    """Return what a claim still holds, in the order of sending: at whom the relay hung up last time goes last."""
+    rows = session.connection().execute(
+        _held(
+            claim_id,
             Delivery.id,
             Delivery.public_id,
             Delivery.kind,
@@ -158,94 +170,67 @@ def _mails(session: Session, claim_id: int) -> list[Mail]:
             func.coalesce(Subscription.address, Staff.address),
             func.coalesce(Subscription.leave_token, literal(TEST_LEAVE_TOKEN)),
             func.coalesce(Subscription.language, literal("")),
-        )
+            _welcome(now),
+        ).order_by(Delivery.dropped, Delivery.due_at, Delivery.id)
+    )
+    return [Mail._make(row) for row in rows]
+
+
+def _held(claim_id: int, *columns: Any) -> Select[Any]:
+    return (
+        select(*columns)
         .outerjoin(Subscription, Subscription.id == Delivery.subscription_id)
         .outerjoin(Staff, Staff.id == Delivery.staff_id)
-        .where(Delivery.claim_id == claim_id, Delivery.state == S.CLAIMED)
-        .order_by(Delivery.dropped, Delivery.due_at, Delivery.id)  # at whom the relay hung up last time goes last
+        .where(Delivery.claim_id == claim_id, HELD)
     )
-    return [Mail(*row) for row in rows]
 
 
-def renew(session: Session, claim_id: int, now: datetime) -> bool:
-    """Prolong a claim's lease; False where it has been settled by somebody else."""
-    alive = update(Claim).where(Claim.id == claim_id, Claim.closed.is_(False))
-    return touched(session, alive.values(lease_until=now + _lease())) == 1
-
-
-def hand_over(session: Session, claim_id: int, mail: Mail, now: datetime) -> bool:
-    """Mark a mail as about to be sent, if it still may be: claim alive, follower there, dispatch sending.
-
-    Commit it before the relay may see the mail. Where it may not go, the row is skipped or goes back.
-    """
-    mine = {"its_id": mail.id, "its_claim": claim_id, "at": now}
-    if count(session.execute(_begin(mail.kind), mine)) == 1:
-        return True
-    mine_still = (Delivery.id == mail.id, Delivery.claim_id == claim_id, Delivery.state == S.CLAIMED)
-    stopped = exists().where(Dispatch.id == Delivery.dispatch_id, Dispatch.state == DispatchState.CANCELLED)
-    unwelcome = or_(~_welcome(mail.kind, literal(now, Delivery.due_at.type)), stopped)
-    touched(session, skip(now).where(*mine_still, unwelcome))
-    touched(session, update(Delivery).where(*mine_still).values(state=S.QUEUED, handed_over_at=None))
-    return False
-
-
-@lru_cache
-def _begin(kind: DeliveryKind) -> Update:
-    """The statement of hand_over, made once: it runs for each mail."""
-    begun = update(Delivery).where(_may_go(kind)).values(handed_over_at=bindparam("at", type_=Delivery.due_at.type))
-    return begun.execution_options(synchronize_session=False)
-
-
-def still_may(session: Session, claim_id: int, mail: Mail, now: datetime) -> bool:
-    """Ask again what hand_over asked, for a relay so slow that the answer may be out of date."""
-    mine = {"its_id": mail.id, "its_claim": claim_id, "at": now}
-    return session.scalar(select(Delivery.id).where(_may_go(mail.kind)), mine) is not None
-
-
-def _may_go(kind: DeliveryKind) -> ColumnElement[bool]:
-    """SQL: the row is held by this claim, the claim is alive, the follower there, the dispatch sending."""
-    now = bindparam("at", type_=Delivery.due_at.type)
-    claim_id = bindparam("its_claim", type_=Delivery.claim_id.type)
-    mine = and_(Delivery.id == bindparam("its_id"), Delivery.claim_id == claim_id, Delivery.state == S.CLAIMED)
-    alive = exists().where(Claim.id == claim_id, Claim.closed.is_(False), Claim.lease_until > now)
-    return and_(mine, alive, _welcome(kind, now), _sending())
-
-
-def _welcome(kind: DeliveryKind, now: ColumnElement[datetime]) -> ColumnElement[bool]:
+def _welcome(now: datetime) -> ColumnElement[bool]:
     """SQL: the subscription is in the state that this kind of mail needs; a test's reader still is of the staff."""
-    if kind is DeliveryKind.TEST:
-        theirs = and_(Membership.staff_id == Delivery.staff_id, Membership.newsroom_id == Release.newsroom_id)
-        its = and_(Version.id == Delivery.version_id, Release.id == Version.release_id)
-        return exists().where(its, theirs)
-    if kind is DeliveryKind.CONFIRMATION:
-        wanted = and_(Subscription.state == SubscriptionState.PENDING, Subscription.expires_at > now)
-    else:
-        wanted = Subscription.state == SubscriptionState.CONFIRMED
-    if kind is DeliveryKind.RELEASE:
-        wanted = and_(wanted, ~covers(Subscription.address_hash, Subscription.newsroom_id, now))
-    return exists().where(Subscription.id == Delivery.subscription_id, wanted)
+    at = literal(now, Delivery.due_at.type)
+    confirmed = Subscription.state == SubscriptionState.CONFIRMED
+    pending = and_(Subscription.state == SubscriptionState.PENDING, Subscription.expires_at > at)
+    theirs = and_(Membership.staff_id == Delivery.staff_id, Membership.newsroom_id == Release.newsroom_id)
+    reader = exists().where(Version.id == Delivery.version_id, Release.id == Version.release_id, theirs)
+    suppressed = covers(Subscription.address_hash, Subscription.newsroom_id, at)
+    kinds = {
+        DeliveryKind.RELEASE: and_(confirmed, ~suppressed),
+        DeliveryKind.NOTICE: confirmed,
+        DeliveryKind.CONFIRMATION: pending,
+        DeliveryKind.TEST: reader,
+    }
+    return case(*((Delivery.kind == kind, may) for kind, may in kinds.items()), else_=false())
 
 
-def _sending() -> ColumnElement[bool]:
-    going = exists().where(Dispatch.id == Delivery.dispatch_id, Dispatch.state == DispatchState.SENDING)
-    return or_(Delivery.dispatch_id.is_(None), going)
+def look(session: Session, batch: Batch, dispatch_id: int | None, now: datetime) -> Look:
+    """Prolong a claim's lease and see what has changed for its mails."""
+    alive = update(Claim).where(Claim.id == batch.claim_id, Claim.closed.is_(False))
+    ours = touched(session, alive.values(lease_until=now + lease())) == 1
+    changed = true() if dispatch_id is None else Subscription.id.in_(_changed_since(batch.claimed_at - LATE))
+    unwelcome = _held(batch.claim_id, Delivery.id).where(changed, ~_welcome(now))
+    sending = dispatch_id is None or state_of(session, dispatch_id) is DispatchState.SENDING
+    return Look(ours, sending, set(session.scalars(unwelcome)) if ours else set())
 
 
-def take_back(session: Session, claim_id: int, mail: Mail, due_at: datetime, *, dropped: str = "") -> None:
-    """Put a mail back of which the relay has heard nothing that counts: no attempt is burnt.
+def _changed_since(moment: datetime) -> Select[int]:
+    """SQL: the few subscriptions that ended lately, or whose address was suppressed; a claim's others are as before."""
+    ended = select(Subscription.id).where(Subscription.ended_at > moment)
+    theirs = Subscription.address_hash == Suppression.address_hash
+    suppressed = select(Subscription.id).join(Suppression, theirs).where(Suppression.created_at > moment)
+    return select(union_all(ended, suppressed).subquery().c.id)
 
-    `dropped`: the words of a connection that was lost with this recipient named, kept for the next time.
-    """
-    mine = update(Delivery).where(Delivery.id == mail.id, Delivery.claim_id == claim_id, Delivery.state == S.CLAIMED)
-    kept = {"reply": dropped, "reply_code": None, "dropped": True} if dropped else {}
-    touched(session, mine.values(state=S.QUEUED, handed_over_at=None, due_at=due_at, **kept))
+
+def skip_unwelcome(session: Session, claim_id: int, ids: set[int], now: datetime) -> None:
+    """Skip mails of a claim that may not go any more and have not been begun."""
+    if ids:
+        theirs = (Delivery.id.in_(ids), Delivery.claim_id == claim_id, Delivery.state == S.CLAIMED)
+        touched(session, skip(now).where(*theirs))
 
 
 def close(session: Session, claim_id: int) -> None:
-    """Let go of a claim: what it never handed over is due again. One in doubt keeps it open, until it is settled."""
-    touched(session, let_go(Delivery.claim_id == claim_id))
-    doubtful = exists().where(Delivery.claim_id == claim_id, Delivery.state == S.CLAIMED)
-    touched(session, update(Claim).where(Claim.id == claim_id, Claim.closed.is_(False), ~doubtful).values(closed=True))
+    """Let go of a claim: what has no outcome was never begun, and is due again."""
+    if touched(session, update(Claim).where(Claim.id == claim_id, Claim.closed.is_(False)).values(closed=True)) == 1:
+        touched(session, let_go(claim_id))
 
 
 def state_of(session: Session, dispatch_id: int) -> DispatchState:
@@ -253,27 +238,35 @@ def state_of(session: Session, dispatch_id: int) -> DispatchState:
     return session.scalars(select(Dispatch.state).where(Dispatch.id == dispatch_id)).one()
 
 
-def may_ring(session: Session, dispatch_id: int, now: datetime) -> bool:
-    """Take the turn to ring for a dispatch: it has no bell, or one so old that it must be lost.
-
-    A bell waits for a turn of each dispatch before it, and a worker that died held on for a lease.
-    """
-    going = select(func.count()).select_from(Dispatch).where(Dispatch.state == DispatchState.SENDING)
-    patience = _lease() + TURN * (session.scalar(going) or 0)
-    lost = or_(Dispatch.rung_at.is_(None), Dispatch.rung_at < now - patience)
-    return touched(session, update(Dispatch).where(Dispatch.id == dispatch_id, lost).values(rung_at=now)) == 1
+def bell_heard(session: Session, dispatch_id: int, bell: int) -> bool:
+    """Take a dispatch's bell; False where its number is not the one that counts: somebody else has heard it."""
+    its = update(Dispatch).where(Dispatch.id == dispatch_id, Dispatch.bell == bell)
+    return touched(session, its.values(bell=bell + 1, rung_at=None)) == 1
 
 
-def no_bell(session: Session, dispatch_id: int) -> None:
-    """Note that a dispatch has no bell on its way, so that it may be rung for at once."""
+def bell_to_ring(session: Session, dispatch_id: int, now: datetime) -> int:
+    """Return the number of a dispatch's bell, and note that it is being rung."""
+    its = update(Dispatch).where(Dispatch.id == dispatch_id).values(rung_at=now).returning(Dispatch.bell)
+    return session.scalars(its.execution_options(synchronize_session=False)).one()
+
+
+def not_rung(session: Session, dispatch_id: int) -> None:
+    """Note that a bell could not be rung."""
     touched(session, update(Dispatch).where(Dispatch.id == dispatch_id).values(rung_at=None))
 
 
+def unheard(session: Session, dispatch_id: int, now: datetime) -> bool:
+    """Tell whether a dispatch has no bell on its way, or one so old that it may be lost."""
+    lost = or_(Dispatch.rung_at.is_(None), Dispatch.rung_at < now - 2 * TURN)
+    return session.scalar(select(Dispatch.id).where(Dispatch.id == dispatch_id, lost)) is not None
+
+
 def skip_subscription(session: Session, subscription_id: int, now: datetime) -> None:
-    """Skip whatever still waits for a follower who has left; what is claimed is skipped before it is handed over."""
+    """Skip whatever still waits for a follower who has left; who has claimed a mail sees it at the next look."""
     waiting = Delivery.state.in_((S.QUEUED, S.DEFERRED))
     touched(session, skip(now).where(Delivery.subscription_id == subscription_id, waiting))
 
 
-def _lease() -> timedelta:
+def lease() -> timedelta:
+    """Return how long a claim is good for."""
     return timedelta(seconds=settings.current().lease)

@@ -52,3 +52,15 @@ def may_try(session: Session, now: datetime) -> bool:
 def state(session: Session) -> Relay | None:
     """Return the relay's row while it is away, else None."""
     return session.scalar(select(Relay).where(Relay.id == ROW, Relay.unreachable_since.is_not(None)))
+
+
+def free_at(session: Session, now: datetime) -> datetime:
+    """Return from when on SMTP_MAX_RATE has turns that nobody has taken; locks the row, for `take_turns`."""
+    taken = session.scalar(select(Relay.taken_until).where(Relay.id == ROW).with_for_update())
+    return max(taken, now) if taken else now
+
+
+def take_turns(session: Session, begin: datetime, turns: int, rate: float) -> None:
+    """Take so many turns, of `rate` a second over all workers, from a moment on."""
+    until = begin + timedelta(seconds=turns / rate)
+    session.execute(update(Relay).where(Relay.id == ROW).values(taken_until=until))

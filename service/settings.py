@@ -80,10 +80,14 @@ class Settings(BaseSettings):
     address_key: SecretStr = SecretStr("")
     mail_domain: str = ""
     lease: float = Field(30, ge=1, le=3600)
+    lost_after: float = Field(60, ge=0, le=3600)
     sweep_every: float = Field(5, ge=0.2, le=60)
+    smtp_connections: int = Field(4, ge=1, le=32)
+    smtp_max_rate: float = Field(0, ge=0)
     smtp_timeout: float = Field(60, ge=0.5, le=600)
     retry_after: Annotated[tuple[int, ...], NoDecode] = (60, 300, 900, 3600, 14400, 43200, 86400, 172800, 172800)
     uncertain: Literal["resend", "hold"] = "resend"
+    keep_deliveries: int = Field(365, ge=1, le=36_500)
     allow_smtputf8: bool = False
     check_dns: bool = False
     mailbox_port: int = Field(8025, ge=1, le=65535)
@@ -227,6 +231,11 @@ class Settings(BaseSettings):
         """The key of address hashes; never rotated."""
         value = self.address_key.get_secret_value() or self._kept("address.key")
         return self._long_enough("ADDRESS_KEY", value or self._missing("ADDRESS_KEY")[0]).encode()
+
+    @property
+    def journals(self) -> Path:
+        """Where sending processes keep their journals."""
+        return self.var_dir / "journal"
 
     @property
     def proxies(self) -> list[str]:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from service import database, ledger, tokens
 from service.address import Address, hash_of
-from service.ledger import newsroom_lock
+from service.expanding import newsroom_lock
 from service.models import Consent, Delivery, Newsroom, Subscription
 from service.settings import SettingsError
 from service.states import DeliveryKind, DeliveryState, SubscriptionState

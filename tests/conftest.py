@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import trustme
 from sqlalchemy.orm import close_all_sessions
 
 from service import broker, database, settings
+from tests.rabbitmq import AnyBroker, open_broker
 from tests.servers import Broker, Missing, Postgres, Sink
 from tests.stack import Stack, environment
 
@@ -27,6 +28,20 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         report.outcome = "failed"
         report.longrepr = f"UTSKICK_TEST_ALL=1 and yet skipped: {call.excinfo and call.excinfo.value}"
     return report  # type: ignore[return-value] # a wrapper hands the result on
+
+
+@pytest.fixture
+def tell(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Say a line that stands at the end of the run's output, whether the test passes or fails."""
+    return lambda line: record_property("told", line)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests have told."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
+    for report in reports:
+        for line in (value for name, value in report.user_properties if name == "told" and report.when == "call"):
+            terminalreporter.write_line(f"{report.nodeid} ({report.duration:.0f} s): {line}")
 
 
 def forget() -> None:
@@ -152,6 +167,14 @@ def empty_database_url(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Ite
     backend.discard(url)
 
 
+def opened(kind: str) -> AnyBroker:
+    """A broker of a kind; the test is skipped where the machine has none."""
+    try:
+        return open_broker(kind)
+    except Missing as missing:
+        pytest.skip(str(missing))
+
+
 @pytest.fixture
 def valkey() -> Iterator[Broker]:
     """A Valkey of the test's own."""
@@ -163,10 +186,8 @@ def valkey() -> Iterator[Broker]:
 @pytest.fixture(params=BROKERS)
 def each_broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
     """A broker of the test's own, each kind in turn."""
-    try:
-        server = Broker(request.param)
-    except Missing as missing:
-        pytest.skip(str(missing))
+    server = opened(request.param)
+    assert isinstance(server, Broker)
     yield server
     server.close()
 

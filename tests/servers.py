@@ -164,9 +164,13 @@ class Postgres:
         """End the server: connections are cut, data is kept."""
         end(self.process, signal.SIGINT)
 
+    def crash(self) -> None:
+        """End the server at once, as an immediate restart does: nothing is written down first."""
+        end(self.process, signal.SIGQUIT)
+
     def close(self) -> None:
         """End the server and remove all it had."""
-        end(self.process, signal.SIGQUIT)
+        self.crash()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -179,6 +183,7 @@ class Broker:
         self.folder = Path(tempfile.mkdtemp(prefix="utskick-broker-"))
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.settings = {"broker_url": self.url}
         self.start()
 
     def start(self) -> None:

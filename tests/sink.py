@@ -37,6 +37,8 @@ class Behaviour:
     delay_ms: float = 0
     listen: bool = True
     banner: str = ""
+    most: int = 0
+    """Connections taken at a time; further ones get 421."""
     mail: str = ""
     rcpt: str = ""
     data: str = ""
@@ -96,7 +98,9 @@ class Connection(asyncio.Protocol):
         self.shared.opened += 1
         self.number = f"{os.getpid()}-{self.shared.opened}"
         self.shared.connections.add(self)
-        banner = self.shared.behaviour.banner
+        most = self.shared.behaviour.most
+        crowded = 0 < most < len(self.shared.connections)
+        banner = self.shared.behaviour.banner or ("421 4.7.0 too many connections" if crowded else "")
         if self.shared.behaviour.hang == "connect":
             self.waiting = True
             return

@@ -14,7 +14,8 @@ import httpx
 from sqlalchemy import text
 
 from service import database, settings
-from tests.servers import PATIENCE, Broker, Sink, end, free_port, spawn, wait
+from tests.rabbitmq import AnyBroker
+from tests.servers import PATIENCE, Sink, end, free_port, spawn, wait
 
 ROOT = Path(__file__).parents[1]
 CLI = [sys.executable, "-c", "from service.cli.main import main; main()"]
@@ -46,7 +47,7 @@ def environment(var_dir: Path, **given: Any) -> dict[str, str]:
 class Stack:
     """One installation: its settings, its processes, and ways to look at them."""
 
-    def __init__(self, folder: Path, database_url: str, broker: Broker, sink: Sink, **given: Any) -> None:
+    def __init__(self, folder: Path, database_url: str, broker: AnyBroker, sink: Sink, **given: Any) -> None:
         self.folder = folder
         self.database_url = database_url
         self.broker = broker
@@ -54,7 +55,7 @@ class Stack:
         self.var_dir = folder / "var"
         self.var_dir.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
-        urls = {"database_url": database_url, "broker_url": broker.url, "smtp_url": sink.url}
+        urls = {"database_url": database_url, "smtp_url": sink.url, **broker.settings}
         self.environment = environment(self.var_dir, port=self.port, **(urls | given))
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 

@@ -11,7 +11,7 @@ from celery.signals import beat_init, setup_logging, worker_init, worker_shuttin
 from kombu.exceptions import OperationalError
 from sqlalchemy.exc import DBAPIError
 
-from service import broker, database, delivering, logs, settings, subscriptions
+from service import broker, database, logs, sending, settings, subscriptions
 
 
 def _load() -> Celery:
@@ -24,6 +24,7 @@ def _load() -> Celery:
         sys.exit(f"utskick: {error}")
     app = broker.app()
     app.conf.imports = ("workers.expand", "workers.deliver", "workers.sweep")
+    app.conf.worker_consumer = "workers.consumer:Consumer"
     return app
 
 
@@ -70,4 +71,4 @@ def _check_schema(**_: Any) -> None:
 
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]
 def _stop_softly(**_: Any) -> None:
-    delivering.stopping.set()
+    sending.stopping.set()

@@ -6,10 +6,13 @@ from workers.quiet import quietly
 
 
 @app.task(name=broker.DELIVER)  # type: ignore[untyped-decorator]
-def deliver(dispatch_id: int) -> None:
-    """Send a dispatch's mail for one round, and ring for the next where more is due."""
+def deliver(dispatch_id: int, bell: int) -> None:
+    """Send a dispatch's mail for one round."""
     with quietly(broker.DELIVER):
-        bells.heard(dispatch_id, again=delivering.deliver(dispatch_id).again)
+        if bells.taken(dispatch_id, bell):
+            bells.ring_if_due(dispatch_id)  # whoever is idle joins in
+            delivering.deliver(dispatch_id)
+            bells.ring_if_due(dispatch_id)
 
 
 @app.task(name=broker.CONFIRM)  # type: ignore[untyped-decorator]

@@ -3,8 +3,8 @@
 import structlog
 from sqlalchemy.exc import DBAPIError
 
-from service import books, broker, database, keys, releases, settlement, staff, subscriptions
-from service.bells import ring_for
+from service import books, broker, database, folding, keys, recovery, releases, settlement, staff, subscriptions
+from service.bells import ring_if_lost
 from service.states import DispatchState
 from workers.app import app
 from workers.quiet import quietly
@@ -14,11 +14,12 @@ log = structlog.get_logger()
 
 @app.task(name=broker.SWEEP_ROUND)  # type: ignore[untyped-decorator]
 def sweep() -> None:
-    """Publish, settle, finish and forget what is due, then ring for what waits."""
+    """Publish, settle, finish and forget what is due, ring for what waits, and fold a little of what is old."""
     with quietly(broker.SWEEP_ROUND):
         _publish()
         _settle()
         _ring()
+        _fold()
 
 
 def _publish() -> None:
@@ -35,9 +36,9 @@ def _publish() -> None:
 
 
 def _settle() -> None:
+    recovery.recover()
     with database.transaction() as session:
         now = database.now(session)
-        settlement.settle(session, now)
         settlement.skip_cancelled(session, now)
         for dispatch_id in books.dispatches_in(session, DispatchState.SENDING):
             settlement.finish(session, dispatch_id, now)
@@ -51,9 +52,13 @@ def _ring() -> None:
         expanding = books.dispatches_in(session, DispatchState.EXPANDING)
         sending = books.due_dispatches(session, now)
         confirmations = books.due_confirmations(session, now)
-    for dispatch_id in expanding:
-        broker.ring(broker.EXPAND, dispatch_id)
-    for dispatch_id in sending:
-        ring_for(dispatch_id)
+    for dispatch_id in (*expanding, *sending):
+        ring_if_lost(dispatch_id)
     if confirmations:
         broker.ring(broker.CONFIRM)
+
+
+def _fold() -> None:
+    for part in (folding.fold, folding.forget_mails, folding.forget_claims):
+        with database.transaction() as session:
+            part(session, database.now(session))

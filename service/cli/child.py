@@ -17,7 +17,7 @@ CALM = {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore:You're running the wo
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
     """Ask the kernel to kill this process when its parent dies, however it dies."""
     if _LIBC is None:
         return
@@ -36,7 +36,7 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=partial(_die_with, os.getpid()),  # noqa: PLW1509 - this process has no threads
+            preexec_fn=partial(die_with, os.getpid()),  # noqa: PLW1509 - this process has no threads
             env={**os.environ, **CALM},
         )
         assert self.popen.stdout is not None  # noqa: S101 - a pipe was asked for

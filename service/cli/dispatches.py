@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy.orm import Session
 
-from service import audit, bells, books, database, relay, settlement
+from service import audit, bells, books, database, relay, settings, settlement
 from service.books import Books
 from service.cli import show
-from service.i18n import full_moment
+from service.i18n import full_date, full_moment
 from service.models import Relay
 from service.states import DispatchState
 
@@ -78,7 +78,7 @@ def decide(
         if decided:
             _note(session, found, "dispatch.decide", now, resend=resend)
     if decided and resend:
-        bells.ring_again(number)
+        bells.ring_if_lost(number)
     if not decided:
         typer.echo("Nothing is held.")
         return
@@ -99,7 +99,7 @@ def resume(number: Number) -> None:
     """Let a paused mailing go on where it was."""
     done, found = _control(number, "dispatch.resume", lambda session, now: settlement.resume(session, number, now))
     if done:
-        bells.ring_again(number)
+        bells.ring_if_lost(number)
     if not done and found.dispatch.state not in (DispatchState.EXPANDING, DispatchState.SENDING):
         raise _ended(found)
     typer.echo(f"Dispatch {number} {'goes on' if done else 'was not paused'}.")
@@ -174,6 +174,10 @@ def remarks(found: Books, away: Relay | None) -> list[str]:
     if away and away.unreachable_since and found.pending:
         since = full_moment(away.unreachable_since, "en", zone)
         lines.append(f"Relay unreachable since {since}: {away.last_words}. It goes on by itself.")
+    if found.dispatch.folded_at:
+        since = full_date(found.dispatch.folded_at, "en", zone)
+        days = settings.current().keep_deliveries
+        lines.append(f"Only the numbers are kept since {since}: who got it is erased {days} days after the end.")
     return lines
 
 

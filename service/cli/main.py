@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from service import database, logs, settings
 from service.cli import demo, dispatches, newsroom, release, staff, subscribers, up
+from service.cli.bench.command import bench
 from service.files import FileError
 from service.moments import BadMoment
 from service.releases import PublishError
@@ -29,6 +30,7 @@ app.add_typer(release.app, name="release")
 app.add_typer(dispatches.app, name="dispatch")
 app.add_typer(subscribers.app, name="subscribers")
 app.add_typer(staff.app, name="staff")
+app.command()(bench)
 
 
 @app.command()

@@ -43,12 +43,7 @@ def _letter(
     opening = message.opening(newsroom, page.subject(name, language, context), now, language)
     html = quoted.encode(page.html(name, language, context))
     content = message.compiled([*opening, _AUTOMATIC, *leave], page.text(name, language, context), html)
-    links = message.LEAVE_LINKS if leave else 0
-    finished = message.fill(
-        message.check(content, links),
-        links,
-        address=subscription.address or "",
-        public_id=public_id,
-        leave_token=subscription.leave_token,
-    )
+    form = message.Form(content, message.LEAVE_LINKS if leave else 0)
+    address, leave_token = subscription.address or "", subscription.leave_token
+    finished = form.fill(address=address, public_id=public_id, leave_token=leave_token)
     return Compiled(message.return_path(newsroom), finished)

@@ -15,6 +15,7 @@ LEAVE_LINKS = 3
 
 _ID, _TO = "\x1aid\x1a", "\x1ato\x1a"
 _LEAVE = quoted.LEAVE.encode()
+_PLACEHOLDER = re.compile(b"(" + b"|".join((_ID.encode(), _TO.encode(), _LEAVE)) + b")")
 _BOUNDARY = "=_utskick"
 """Quoted-printable lines never have "=_" in them (RFC 2045 §6.7), so no text can look like it."""
 _PUBLIC_ID = re.compile(r"[A-Za-z0-9_-]+")
@@ -96,13 +97,21 @@ def check(content: bytes, leave_links: int) -> bytes:
     return content
 
 
-def fill(content: bytes, leave_links: int, *, address: str, public_id: str, leave_token: str) -> bytes:
-    """Return one delivery's message; raise MessageError rather than make a wrong one."""
-    if not tokens.is_leave_token(leave_token) or not _PUBLIC_ID.fullmatch(public_id):
-        raise MessageError("the token or the id does not fit the message")
-    parts = content.split(_LEAVE)
-    if len(parts) != leave_links + 1:
-        raise MessageError(f"the message has {len(parts) - 1} places for the leave token, not {leave_links}")
-    to = headers.address(address).encode()
-    parts[0] = parts[0].replace(_TO.encode(), to, 1).replace(_ID.encode(), public_id.encode(), 1)
-    return leave_token.encode().join(parts)
+class Form:
+    """A compiled message cut at its placeholders, so that a delivery's is joined without looking for them again."""
+
+    def __init__(self, content: bytes, leave_links: int) -> None:
+        """Cut it; raise MessageError unless it has its placeholders."""
+        self._pieces = _PLACEHOLDER.split(check(content, leave_links))
+        self._leave_links = leave_links
+        self._to_first = self._pieces[1] == _TO.encode()
+
+    def fill(self, *, address: str, public_id: str, leave_token: str) -> bytes:
+        """Return one delivery's message; raise MessageError rather than make a wrong one."""
+        if not tokens.is_leave_token(leave_token) or not _PUBLIC_ID.fullmatch(public_id):
+            raise MessageError("the token or the id does not fit the message")
+        to, its_id = headers.address(address).encode(), public_id.encode()
+        own = (to, its_id) if self._to_first else (its_id, to)
+        pieces = self._pieces.copy()
+        pieces[1::2] = (*own, *(leave_token.encode(),) * self._leave_links)
+        return b"".join(pieces)

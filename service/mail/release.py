@@ -5,7 +5,7 @@ from typing import Any
 
 from service import i18n, settings
 from service.mail import clean, headers, message, page, prose, quoted
-from service.mail.message import Compiled, MessageError
+from service.mail.message import Compiled, Form, MessageError
 from service.models import Newsroom, Release, Version
 
 LARGEST_HTML = 102_400
@@ -29,9 +29,14 @@ def compile_release(newsroom: Newsroom, release: Release, version: Version, *, m
     return Compiled(message.return_path(newsroom), message.check(content, message.LEAVE_LINKS), shortened)
 
 
+def form(content: bytes) -> Form:
+    """Return a compiled release's mail, ready to be filled for each follower; raise MessageError."""
+    return Form(content, message.LEAVE_LINKS)
+
+
 def join(content: bytes, *, address: str, public_id: str, leave_token: str) -> bytes:
     """Return one follower's message; raise MessageError rather than make a wrong one."""
-    return message.fill(content, message.LEAVE_LINKS, address=address, public_id=public_id, leave_token=leave_token)
+    return form(content).fill(address=address, public_id=public_id, leave_token=leave_token)
 
 
 def _list_fields(newsroom: Newsroom) -> list[str]:

@@ -2,11 +2,12 @@
 
 from service.models.content import Contact, Newsroom, Release, Version
 from service.models.following import Consent, Subscription, Suppression
-from service.models.mailing import DUE, Claim, Delivery, Dispatch, Message, Relay
+from service.models.mailing import DUE, IN_HAND, Claim, Delivery, Dispatch, Message, Relay
 from service.models.staff import ApiKey, Audit, Creation, Login, Membership, Staff
 
 __all__ = [
     "DUE",
+    "IN_HAND",
     "ApiKey",
     "Audit",
     "Claim",

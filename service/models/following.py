@@ -17,6 +17,7 @@ class Subscription(Base):
     __table_args__ = (
         UniqueConstraint("newsroom_id", "address_hash"),
         Index(None, "newsroom_id", "state"),
+        Index(None, "newsroom_id", "id"),
         Index(None, "state", "expires_at"),
         Index(None, "ended_at"),
         CheckConstraint("(address IS NULL) = (state = 'ended')", name="address_until_ended"),

@@ -3,6 +3,7 @@
 from service.smtp.answers import Accepted, Answer, Envelope, NotBegun, Outcome, Refused, RelayAway, Uncertain
 from service.smtp.courier import Courier
 from service.smtp.dialogue import dotted
+from service.smtp.pace import Pace
 from service.smtp.relay import Relay, relay_of
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Envelope",
     "NotBegun",
     "Outcome",
+    "Pace",
     "Refused",
     "Relay",
     "RelayAway",

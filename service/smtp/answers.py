@@ -1,12 +1,16 @@
 """What can become of a mail that is handed to the relay. A failure is a value."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """One mail for one recipient: addresses as MAIL and RCPT take them, and the bytes with CRLF line ends."""
+class Envelope(NamedTuple):
+    """One mail for one recipient: addresses as MAIL and RCPT take them, and the bytes as DATA takes them (`dotted`).
 
+    `number`: whatever its sender knows it by.
+    """
+
+    number: int
     sender: str
     recipient: str
     content: bytes

@@ -1,15 +1,19 @@
-"""The courier: messages in, outcomes out; the only user of the wire."""
+"""The courier: messages in, answers out; the only user of the wire.
+
+One thread drives all connections by a selector, so that a slow one stalls none of the others.
+"""
 
 import selectors
 import socket
 import ssl
-from collections.abc import Callable
-from functools import cached_property
 from time import monotonic
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
-from service.smtp.answers import Answer, Envelope, RelayAway
+from service.smtp import dialogue
+from service.smtp.answers import Answer, Envelope
+from service.smtp.dialogue import Dialogue
+from service.smtp.pace import Pace
 from service.smtp.relay import Relay
 from service.smtp.wire import Place, Wire
 
@@ -22,16 +26,47 @@ WARY = 300.0
 _wary: dict[Relay, float] = {}
 
 
-class Courier:
-    """One kept-open connection to the relay, opened with the first mail. Use it in a `with` block."""
+class Post(dialogue.Post, Protocol):
+    """Whoever has mail to send. `waiting`: how many mails `next` might give."""
 
-    def __init__(self, relay: Relay, tls: ssl.SSLContext | None = None) -> None:
-        self.relay, self._given = relay, tls
-        self._wire: Wire | None = None
-        self._waiting: Envelope | None = None
-        self._fence: Callable[[], bool] = lambda: True
-        self._answer: Answer | None = None
+    @property
+    def waiting(self) -> int:
+        """Return how many mails wait for a connection."""
+
+
+class NoPost:
+    """Nobody who has mail to send."""
+
+    waiting = 0
+
+    def next(self) -> Envelope | None:
+        """Return no mail."""
+        return None
+
+    def may_begin(self, envelope: Envelope) -> bool:  # noqa: ARG002 - there is none
+        """Let nothing go."""
+        return False
+
+    def answered(self, envelope: Envelope, answer: Answer) -> None:
+        """Hear nothing: there was no mail."""
+
+
+class Courier:
+    """A few kept-open connections to the relay, opened when there is mail. Use it in a `with` block.
+
+    Tell it whom to `serve`, then call `turn` again and again. `away`, once it is not empty, says why not one connection
+    can be had. Every mail that was taken gets its answer, at the latest as the block ends.
+    """
+
+    def __init__(self, relay: Relay, pace: Pace, tls: ssl.SSLContext | None = None, *, ahead: bool = True) -> None:
+        """`ahead`: have a connection's next envelope behind the final dot, where the relay offers PIPELINING."""
+        self.relay, self.pace, self.ahead = relay, pace, ahead
+        self.away = ""
+        self._post: Post = NoPost()
+        self._given = tls
+        self._wires: dict[Wire, int] = {}
         self._places: list[Place] = []
+        self._looked_at = monotonic()
         self._selector = selectors.DefaultSelector()
 
     def __enter__(self) -> Self:
@@ -40,79 +75,130 @@ class Courier:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._wire is not None and kind is None:
-            self._wire.dialogue.part()
-            self._wire.push()
-        self._part()
+        for wire in list(self._wires):
+            if kind is None:
+                wire.dialogue.part()
+                wire.push()
+            self._part(wire)
         self._selector.close()
 
-    @cached_property
+    @property
+    def busy(self) -> bool:
+        """Tell whether a mail is on its way."""
+        return any(wire.dialogue.busy for wire in self._wires)
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._wires)
+
+    def serve(self, post: Post) -> None:
+        """Take mail from here from now on; none is on its way."""
+        self._post = post
+        for wire in self._wires:
+            wire.dialogue.post = post
+
+    def turn(self, timeout: float) -> None:
+        """Take and send what can be taken and sent; wait at most so many seconds for it."""
+        self._match_pace()
+        for wire in list(self._wires):
+            if not wire.dialogue.busy:
+                wire.dialogue.fill()
+                wire.push()
+                self._see_to(wire)
+        for key, ready in self._selector.select(min(timeout, LOOK)):
+            wire = key.data
+            wire.move(readable=bool(ready & selectors.EVENT_READ))
+            self._see_to(wire)
+        if monotonic() > self._looked_at + LOOK:
+            self._look()
+
+    def drain(self) -> None:
+        """Begin nothing more: only what is between its final dot and the reply is waited for."""
+        for wire in list(self._wires):
+            wire.dialogue.drain()
+            self._see_to(wire)
+
     def _tls(self) -> ssl.SSLContext:
-        return self._given or ssl.create_default_context()
+        self._given = self._given or ssl.create_default_context()
+        return self._given
 
-    def send(self, envelope: Envelope, fence: Callable[[], bool]) -> Answer:
-        """Hand one mail over. `fence` is asked last, just before the message is sent: False means NotBegun."""
-        self._waiting, self._fence, self._answer = envelope, fence, None
-        while self._answer is None:
-            self._turn()
-        return self._answer
-
-    def next(self) -> Envelope | None:
-        """Give the mail that waits, once."""
-        found, self._waiting = self._waiting, None
-        return found
-
-    def may_begin(self, envelope: Envelope) -> bool:  # noqa: ARG002 - there is only one
-        """Ask the fence."""
-        return self._fence()
-
-    def answered(self, envelope: Envelope, answer: Answer) -> None:  # noqa: ARG002
-        """Keep the answer."""
-        self._answer = answer
-
-    def _turn(self) -> None:
-        """Go on with the connection by what comes next, opening one where there is none."""
-        if self._wire is None:
+    def _match_pace(self) -> None:
+        """Open what is wanted and allowed, retire what is not allowed any more."""
+        for wire in list(self._wires)[self.pace.connections :]:
+            wire.dialogue.retire()
+            wire.push()
+            self._see_to(wire)
+        idle = sum(not wire.dialogue.busy for wire in self._wires)
+        while not self.away and len(self._wires) < self._most and idle < self._post.waiting:
+            idle += 1
             self._open()
-        wire = self._wire
-        if wire is None:
-            return
-        wire.dialogue.fill()
-        wire.push()
-        if not wire.over and self._answer is None:
-            wants = selectors.EVENT_READ | (selectors.EVENT_WRITE if wire.wants_to_write else 0)
-            self._selector.modify(wire.socket, wants)
-            for _, ready in self._selector.select(LOOK):
-                wire.move(readable=bool(ready & selectors.EVENT_READ))
-            wire.expire()
-        if wire.over:
-            trouble = wire.dialogue.trouble
-            if wire.dialogue.suspect:
-                _wary[self.relay] = monotonic() + WARY
-            self._part()
-            if trouble and not self._places and self._answer is None:
-                self._away(trouble)
+
+    @property
+    def _most(self) -> int:
+        """How many may be open: the first one tells whether the relay is there."""
+        return self.pace.connections if self._ready else 1
+
+    @property
+    def _ready(self) -> bool:
+        return any(wire.dialogue.ready for wire in self._wires)
 
     def _open(self) -> None:
         try:
             self._places = self._places or self._look_up()
             pipelined = monotonic() > _wary.get(self.relay, 0)
-            self._wire = Wire(self.relay, self, self._tls, self._places.pop(0), pipelined=pipelined)
+            talk = Dialogue(self.relay, self._post, pipelined=pipelined, ahead=self.ahead)
+            talk = Dialogue(self.relay, self._post, pipelined=pipelined, ahead=self.ahead)
+            wire = Wire(talk, self.relay, self._tls, self._places[0])
         except (OSError, UnicodeError) as error:
-            self._away(str(getattr(error, "strerror", "") or error))
+            self._failed(str(getattr(error, "strerror", "") or error))
             return
-        self._selector.register(self._wire.socket, selectors.EVENT_WRITE)
+        self._wires[wire] = selectors.EVENT_WRITE
+        self._selector.register(wire.socket, selectors.EVENT_WRITE, wire)
 
     def _look_up(self) -> list[Place]:
         found = socket.getaddrinfo(self.relay.host, self.relay.port, type=socket.SOCK_STREAM)
         return [(family, (str(address[0]), int(address[1]))) for family, _, _, _, address in found]
 
-    def _away(self, words: str) -> None:
-        self._waiting = None
-        self._answer = RelayAway(words)
+    def _see_to(self, wire: Wire) -> None:
+        """Wait for what a connection waits for, or take leave of one that is over."""
+        if wire.over:
+            self._part(wire)
+            self._learn(wire.dialogue)
+            return
+        wants = selectors.EVENT_READ | (selectors.EVENT_WRITE if wire.wants_to_write else 0)
+        if self._wires[wire] != wants:
+            self._wires[wire] = wants
+            self._selector.modify(wire.socket, wants, wire)
 
-    def _part(self) -> None:
-        if self._wire is not None:
-            self._selector.unregister(self._wire.socket)
-            self._wire.close()
-        self._wire = None
+    def _learn(self, ended: Dialogue) -> None:
+        """Judge by a connection that has ended whether another is worth trying."""
+        if ended.suspect:
+            _wary[self.relay] = monotonic() + WARY
+        elif ended.trouble:
+            self._failed(ended.trouble)
+        elif ended.fruitless:
+            self.pace.in_vain += 1
+            if not self._wires or self.pace.in_vain > self.pace.connections:
+                self.away = ended.fruitless
+
+    def _failed(self, words: str) -> None:
+        """Make do with the connections that there are, or try the host's next address; else the relay is away."""
+        if self._ready:
+            self.pace.crowded(len(self._wires))
+        elif len(self._places) > 1:
+            self._places.pop(0)
+        else:
+            self._places = []
+            self.away = words
+
+    def _look(self) -> None:
+        self._looked_at = monotonic()
+        for wire in list(self._wires):
+            wire.expire()
+            self._see_to(wire)
+
+    def _part(self, wire: Wire) -> None:
+        self._selector.unregister(wire.socket)
+        del self._wires[wire]
+        wire.close()

@@ -40,18 +40,18 @@ class Post(Protocol):
 class Dialogue:
     """One session: `receive` what comes, send `out`, and it takes mail from `post` as fast as the relay does.
 
-    `over`: close the connection; `trouble` then says why no mail could be handed over at all. `suspect`: it ended over
-    commands sent together, none of which was answered; one at a time tells what it minds. `wants_tls`: wrap the
-    connection, then call `secured`.
+    `over`: close the connection; `trouble` then says why no mail could be handed over at all, `fruitless` why none of
+    those tried was judged. `suspect`: it ended over commands sent together, none of which was answered; one at a time
+    tells what it minds. `wants_tls`: wrap the connection, then call `secured`.
     """
 
-    def __init__(self, relay: Relay, post: Post, *, pipelined: bool = True) -> None:
-        self.post, self.pipelined = post, pipelined
+    def __init__(self, relay: Relay, post: Post, *, pipelined: bool = True, ahead: bool = True) -> None:
+        self.post, self.pipelined, self.ahead = post, pipelined, ahead
         self.lines = Lines()
         self.greeting = Greeting(relay, self.lines)
         self.over = self.draining = self.parting = self.suspect = False
-        self.trouble = ""
-        self.mails = 0
+        self.trouble = self.fruitless = ""
+        self.mails = self.judged = 0
         self._replies = Replies()
         self._flights: deque[Flight] = deque()
 
@@ -71,6 +71,11 @@ class Dialogue:
         return self.greeting.wants_tls
 
     @property
+    def ready(self) -> bool:
+        """Tell whether the relay has let us in, and still does."""
+        return self.greeting.ready and not self.over
+
+    @property
     def busy(self) -> bool:
         """Tell whether a mail is on its way."""
         return bool(self._flights)
@@ -83,6 +88,7 @@ class Dialogue:
     def secured(self) -> None:
         """Go on over TLS."""
         self.greeting.secured()
+        self.lines.push()
 
     def receive(self, data: bytes) -> None:
         """Take what the relay said."""
@@ -93,9 +99,9 @@ class Dialogue:
                 self._hear(reply)
             if self.wants_tls and self._replies.rest:
                 raise Nonsense("the relay says something in clear behind its STARTTLS")
-            self.lines.push()
         except (Nonsense, Unfit) as error:
             self.lost(str(error))
+        self.lines.push()
 
     def lost(self, words: str) -> None:
         """End: the connection is gone, or no good any more. Every mail on its way gets its answer."""
@@ -103,6 +109,7 @@ class Dialogue:
             return
         self.over = True
         self.trouble = "" if self.greeting.ready else words
+        self.fruitless = self.trouble or (words if self._flights and not self.judged else "")
         head = True
         while self._flights:
             flight = self._flights.popleft()
@@ -113,10 +120,13 @@ class Dialogue:
 
     def fill(self) -> None:
         """Take mail where there is room for it."""
-        while self._has_room() and (envelope := self.post.next()) is not None:
-            self._begin(envelope)
-        if self.mails >= MOST_MAILS:
-            self.part()
+        self._fill()
+        self.lines.push()
+
+    def retire(self) -> None:
+        """Take no further mail, and part once those on their way have their answers."""
+        self.mails = MOST_MAILS
+        self.part()
 
     def drain(self) -> None:
         """Begin nothing more: hear what is in doubt, then end."""
@@ -129,11 +139,18 @@ class Dialogue:
         if self.greeting.ready and not (self.over or self.parting or self.busy):
             self.parting = True
             self.lines.say(Step.QUIT, b"QUIT")
+            self.lines.push()
+
+    def _fill(self) -> None:
+        while self._has_room() and (envelope := self.post.next()) is not None:
+            self._begin(envelope)
+        if self.mails >= MOST_MAILS:
+            self.part()
 
     def _has_room(self) -> bool:
         if self.over or self.draining or self.parting or not self.greeting.ready or self.mails >= MOST_MAILS:
             return False
-        return not self._flights or (self.lines.pipelined and self._flights[-1].begun)
+        return not self._flights or (self.ahead and self.lines.pipelined and self._flights[-1].begun)
 
     def _hear(self, reply: Reply) -> None:
         try:
@@ -155,7 +172,7 @@ class Dialogue:
         if self.draining:
             self._stop()
         else:
-            self.fill()
+            self._fill()
 
     def _begin(self, envelope: Envelope) -> None:
         """Send the envelope, unless it is plain by now that it cannot go."""
@@ -170,7 +187,7 @@ class Dialogue:
         self.lines.say(Step.RCPT, f"RCPT TO:<{envelope.recipient}>".encode(), flight)
         self.lines.say(Step.DATA, b"DATA", flight)
 
-    def _options(self, envelope: Envelope) -> str | Refused | RelayAway:
+    def _options(self, envelope: Envelope) -> str | Refused:
         offered, options = self.greeting.extensions, ""
         if "SIZE" in offered:
             size, limit = len(envelope.content), offered["SIZE"]
@@ -183,7 +200,7 @@ class Dialogue:
             return f"{options} SMTPUTF8 BODY=8BITMIME"
         if envelope.sender.isascii():
             return Refused(True, 553, "5.6.7 The relay offers no SMTPUTF8, which this address needs")
-        return RelayAway("the relay offers no SMTPUTF8, which the sender's address needs")
+        return Refused(False, 553, "5.6.7 The relay offers no SMTPUTF8, which the sender's address needs")
 
     def _judge(self, step: Step, flight: Flight, reply: Reply) -> None:
         code = reply.code
@@ -219,8 +236,8 @@ class Dialogue:
             self._stop()  # 354 was said: only closing the connection takes it back
         else:
             flight.begun = True
-            self.lines.say(Step.DOT, dotted(flight.envelope.content), flight)
-            self.fill()
+            self.lines.say(Step.DOT, flight.envelope.content, flight)
+            self._fill()
 
     def _conclude(self, flight: Flight, reply: Reply) -> None:
         """Judge the reply to the dot: 421 is an answer too, and the last one."""
@@ -230,6 +247,7 @@ class Dialogue:
         elif flight.answer is None and code >= 400:
             flight.answer = Refused(code >= 500, code, reply.words)
         if flight.answer is None or code == CLOSING:
+            self.judged += flight.answer is not None
             self.lost(_said(reply))
         else:
             self._settle(flight)
@@ -238,13 +256,14 @@ class Dialogue:
         """Tell what became of a mail, and go on."""
         assert flight.answer is not None  # noqa: S101 - it is judged
         self._flights.remove(flight)
+        self.judged += 1
         if reset:
             self.lines.say(Step.RSET, b"RSET")
         self.post.answered(flight.envelope, flight.answer)
         if self.draining and not self.doubtful:
             self._stop()
         else:
-            self.fill()
+            self._fill()
 
     def _stop(self) -> None:
         for flight in self._flights:

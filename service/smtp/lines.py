@@ -57,19 +57,17 @@ class Lines:
         return PATIENCE.get(self.expected[0][0], OTHERWISE) if self.expected else 0
 
     def say(self, step: Step, line: bytes, flight: Flight | None = None) -> None:
-        """Send a command (or a content with its dot) as soon as its turn comes."""
-        self.unsent.append((step, line + b"\r\n", flight))
-        self.push()
+        """Have a command (or a content with its dot) sent as soon as its turn comes; `push` sends."""
+        self.unsent.append((step, line, flight))
 
     def push(self) -> None:
         """Send what may be sent before the next reply."""
-        while self.unsent and self._free():
-            step, data, flight = self.unsent.popleft()
-            self.out += data
-            self.expected.append((step, flight))
-
-    def _free(self) -> bool:
-        return not self.expected or (self.pipelined and self.expected[-1][0] in TOGETHER)
+        unsent, expected = self.unsent, self.expected
+        while unsent and (not expected or (self.pipelined and expected[-1][0] in TOGETHER)):
+            step, line, flight = unsent.popleft()
+            self.out += line
+            self.out += b"\r\n"
+            expected.append((step, flight))
 
     def answered(self) -> tuple[Step, Flight | None]:
         """Return what a reply that has just come answers; raise LookupError where nothing was asked."""

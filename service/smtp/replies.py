@@ -1,7 +1,8 @@
 """The relay's replies, out of bytes that come in any pieces (RFC 5321 §4.2)."""
 
 import re
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 LONGEST_LINE = 4096
 LONGEST_REPLY = 200
@@ -17,8 +18,7 @@ class Nonsense(Exception):
     """What came is no SMTP."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """A code, and the text of each line."""
 
     code: int
@@ -46,19 +46,31 @@ class Replies:
         return [reply for reply in map(self._line, lines) if reply]
 
     def _line(self, line: bytes) -> Reply | None:
-        found = _LINE.fullmatch(line.removesuffix(b"\r"))
-        if found is None or (self._lines and int(found[1]) != self._code) or len(self._lines) >= LONGEST_REPLY:
+        code, more, text = _read(line)
+        if self._lines and (code != self._code or len(self._lines) >= LONGEST_REPLY):
             raise Nonsense(f"the relay speaks no SMTP: {plain(line)}")
-        self._code = int(found[1])
-        self._lines.append(found[3] or b"")
-        if found[2] == b"-":
+        if more:
+            self._code = code
+            self._lines.append(text)
             return None
-        reply = Reply(self._code, tuple(self._lines))
-        self._lines = []
+        reply = Reply(code, (*self._lines, text))
+        if self._lines:
+            self._lines = []
         return reply
+
+
+@lru_cache(maxsize=64)  # a relay says the same few lines for every mail
+def _read(line: bytes) -> tuple[int, bool, bytes]:
+    """Return a line's code, whether others follow, and its text."""
+    found = _LINE.fullmatch(line.removesuffix(b"\r"))
+    if found is None:
+        raise Nonsense(f"the relay speaks no SMTP: {plain(line)}")
+    return int(found[1]), found[2] == b"-", found[3] or b""
 
 
 def plain(words: bytes) -> str:
     """Return what a relay said as one short printable line."""
-    shown = "".join(char if char.isprintable() else " " for char in words.decode("utf-8", "replace"))
+    shown = words.decode("utf-8", "replace")
+    if not shown.isprintable():
+        shown = "".join(char if char.isprintable() else " " for char in shown)
     return " ".join(shown.split())[:KEPT]

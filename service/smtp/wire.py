@@ -4,9 +4,10 @@ import errno
 import os
 import socket
 import ssl
+from collections.abc import Callable
 from time import monotonic
 
-from service.smtp.dialogue import Dialogue, Post
+from service.smtp.dialogue import Dialogue
 from service.smtp.relay import Relay
 
 PIECE = 65536
@@ -21,15 +22,14 @@ Place = tuple[int, tuple[str, int]]
 class Wire:
     """One connection. Call `move` when its socket may be read or written, and `expire` now and then."""
 
-    def __init__(self, relay: Relay, post: Post, tls: ssl.SSLContext, place: Place, *, pipelined: bool = True) -> None:
-        self.relay, self.tls = relay, tls
-        self.dialogue = Dialogue(relay, post, pipelined=pipelined)
+    def __init__(self, dialogue: Dialogue, relay: Relay, tls: Callable[[], ssl.SSLContext], place: Place) -> None:
+        self.dialogue, self.relay, self.tls = dialogue, relay, tls
         self.connected = False
         self._touched = monotonic()
         self._secure: ssl.SSLObject | None = None
         self._shaken = False
         self._coming, self._going = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._unsent = bytearray()
+        self._cipher = bytearray()
         self.socket = socket.socket(place[0], socket.SOCK_STREAM)
         self.socket.setblocking(False)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -74,24 +74,26 @@ class Wire:
         """Send what the dialogue has to say, as far as the socket takes it."""
         if not self.connected or self.over:
             return
-        self._take_out()
-        while self._unsent:
+        if self._secure is not None:
+            self._encrypt(self._secure)
+        unsent = self._unsent
+        while unsent:
             try:
-                sent = self.socket.send(self._unsent)
+                sent = self.socket.send(unsent)
             except BlockingIOError:
                 return
-            del self._unsent[:sent]
+            del unsent[:sent]
             self._touched = monotonic()
 
-    def _take_out(self) -> None:
-        if self._secure is not None:
-            if self._shaken and self.dialogue.out:
-                self._secure.write(self.dialogue.out)
-                self.dialogue.out.clear()
-            self._unsent += self._going.read()
-        elif self.dialogue.out:
-            self._unsent += self.dialogue.out
+    @property
+    def _unsent(self) -> bytearray:
+        return self.dialogue.out if self._secure is None else self._cipher
+
+    def _encrypt(self, secure: ssl.SSLObject) -> None:
+        if self._shaken and self.dialogue.out:
+            secure.write(self.dialogue.out)
             self.dialogue.out.clear()
+        self._cipher += self._going.read()
 
     def _connected(self) -> None:
         failed = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -103,7 +105,7 @@ class Wire:
             self._begin_tls()
 
     def _begin_tls(self) -> None:
-        self._secure = self.tls.wrap_bio(self._coming, self._going, server_hostname=self.relay.host)
+        self._secure = self.tls().wrap_bio(self._coming, self._going, server_hostname=self.relay.host)
         self._shake()
 
     def _shake(self) -> None:
@@ -113,7 +115,7 @@ class Wire:
         except ssl.SSLWantReadError:
             return
         finally:
-            self._take_out()
+            self._encrypt(self._secure)
         self._shaken = True
         if self.dialogue.wants_tls:
             self.dialogue.secured()

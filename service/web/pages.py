@@ -54,6 +54,7 @@ EVERYWHERE = {
     "tel": tel,
     "pending_days": PENDING_DAYS,
     "consent_months": CONSENT_MONTHS,
+    "keep_days": lambda: settings.current().keep_deliveries,
 }
 """What every page's template may use."""
 

@@ -193,7 +193,7 @@ BAD: list[tuple[list[str], int, str]] = [
     (["subscribers", "count", "--newsroom", "nowhere"], 1, "there is no newsroom 'nowhere'"),
     (["subscribers", "count"], 2, "--newsroom"),
     *((later.split(), 2, "No such command") for later in (
-        "subscribers export", "subscribers show", "subscribers erase", "bench", "check", "import", "release correct",
+        "subscribers export", "subscribers show", "subscribers erase", "check", "import", "release correct",
     )),
 ]  # fmt: skip
 
@@ -224,7 +224,7 @@ def test_bad_input_gets_one_clear_answer(answers: list[Said], index: int) -> Non
 
 def test_help_lists_what_there_is_and_nothing_more(quiet: Stack) -> None:
     wanted = {
-        "": {"demo", "up", "migrate", "newsroom", "release", "dispatch", "subscribers", "staff"},
+        "": {"bench", "demo", "up", "migrate", "newsroom", "release", "dispatch", "subscribers", "staff"},
         "newsroom": {"load", "list", "show"},
         "release": {"publish", "list", "withdraw"},
         "dispatch": {"list", "show", "decide", "pause", "resume", "cancel"},

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from threading import Barrier
 from typing import Any, TypeVar
@@ -15,21 +16,26 @@ from service import (
     address,
     books,
     database,
+    expanding,
     imports,
     ledger,
     newsrooms,
+    outcomes,
+    recovery,
     releases,
     settings,
-    settlement,
     subscriptions,
     tokens,
 )
+from service.expanding import Progress
+from service.journal import Journal
 from service.ledger import Batch
-from service.models import Newsroom, Subscription
+from service.models import Claim, Newsroom, Subscription
+from service.outcomes import Mail, TakenBack
 from service.release_file import parse as parse_release
 from service.releases import Publication
-from service.settlement import Mail
-from service.smtp import Accepted
+from service.sending import WINDOW
+from service.smtp import Accepted, Outcome
 from service.subscriptions import ConsentShown
 
 TWIN = Path(__file__).parents[1] / "twin"
@@ -110,12 +116,12 @@ def follow(newsroom: Newsroom, email: str, now: datetime = START) -> None:
 
 def mail_out(now: datetime = START) -> None:
     """Let all that waits outside dispatches be accepted by the relay."""
-    batch = do(ledger.claim, None, "the post", now, 100)
+    batch = claimed(None, now)
     if batch is None:
         return
     for mail in batch.mails:
-        if do(ledger.hand_over, batch.claim_id, mail, now):
-            do(settlement.record, batch.claim_id, mail, Accepted(250, "taken"), now)
+        if begin(batch, mail, now):
+            record(batch, mail, Accepted(250, "taken"), now)
     do(ledger.close, batch.claim_id)
 
 
@@ -161,30 +167,78 @@ def publish(newsroom: Newsroom, name: str = "badet.md", now: datetime = START, *
     return do(releases.publish, newsroom, release_file(name), now, **options)
 
 
+def expand(dispatch: int, now: datetime = START) -> bool:
+    """Enter a dispatch's mails, all ranges; True where this call entered the last of them."""
+    while (progress := do(expanding.enter, dispatch, now)) is Progress.SOME:
+        pass
+    return progress is Progress.ALL
+
+
 def dispatched(newsroom: Newsroom, name: str = "badet.md", now: datetime = START) -> int:
     """Publish a release, expand its dispatch and return its number."""
     made = publish(newsroom, name, now).dispatch
     assert made is not None
-    assert do(ledger.expand, made.id, now)
+    assert expand(made.id, now)
     return made.id
 
 
+def claimed(dispatch: int | None, now: datetime = START, size: int = 100) -> Batch | None:
+    """Claim mails that are due, as a worker of this process does; None where there are none."""
+    batch = do(ledger.claim, dispatch, "test", now, size, WINDOW)
+    if batch is not None:
+        journal().claimed(batch.claim_id)
+    return batch
+
+
 def claim(dispatch: int | None, now: datetime = START, size: int = 100) -> Batch:
-    """Claim mails that are due."""
-    batch = do(ledger.claim, dispatch, "test", now, size)
+    """Claim mails that are due; there are some."""
+    batch = claimed(dispatch, now, size)
     assert batch is not None
     return batch
 
 
-def hand_over(batch: Batch, mail: Mail, now: datetime = START) -> bool:
-    """Mark a mail as about to be sent."""
-    return do(ledger.hand_over, batch.claim_id, mail, now)
+def begin(batch: Batch, mail: Mail, now: datetime = START) -> bool:
+    """Begin a mail, as a worker does: look whether it still may go, and note it."""
+    its = do(lambda session: session.get_one(Claim, batch.claim_id))
+    if its.lease_until < now:  # the fence of a worker that slept
+        return False
+    found = do(ledger.look, batch, its.dispatch_id, now)
+    do(ledger.skip_unwelcome, batch.claim_id, found.unwelcome & {mail.id}, now)
+    may = found.alive and found.sending and mail.id not in found.unwelcome
+    if may:
+        journal().begun(batch.claim_id, mail.id)
+        journal().write()
+    return may
+
+
+def record(batch: Batch, mail: Mail, outcome: Outcome | TakenBack, now: datetime = START) -> None:
+    """Write down what became of a mail."""
+    do(outcomes.record, batch.claim_id, [(mail, outcome)], now)
+
+
+def settle(now: datetime) -> int:
+    """Settle whatever can be settled, the database's clock at this moment; return how many claims."""
+    usual, database.clock = database.clock, lambda _: now
+    try:
+        return recovery.recover()
+    finally:
+        database.clock = usual
+
+
+@lru_cache
+def _journal(folder: Path) -> Journal:
+    return Journal(folder)
+
+
+def journal() -> Journal:
+    """Return this process's journal."""
+    return _journal(settings.current().journals)
 
 
 def on_the_wire(dispatch: int, now: datetime = START) -> tuple[Batch, Mail]:
-    """Claim one mail and mark it as about to be sent."""
+    """Claim one mail and begin it."""
     batch = claim(dispatch, now, 1)
-    assert hand_over(batch, batch.mails[0], now)
+    assert begin(batch, batch.mails[0], now)
     return batch, batch.mails[0]
 
 

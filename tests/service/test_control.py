@@ -16,19 +16,23 @@ from tests.servers import Broker
 from tests.service.press import (
     after,
     at_once,
+    begin,
     claim,
+    claimed,
     configure,
     crowd,
     dispatched,
     do,
+    expand,
     followers,
-    hand_over,
+    journal,
     leave,
     on_the_wire,
-    one,
     publish,
+    record,
     room,
     rows,
+    settle,
     state,
     the_books,
     write,
@@ -68,7 +72,7 @@ def cancel(number: int, now: float = 1) -> bool:
 
 
 def sweep(number: int, now: float) -> None:
-    do(settlement.settle, after(now))
+    settle(after(now))
     do(settlement.skip_cancelled, after(now))
     do(settlement.finish, number, after(now))
 
@@ -79,7 +83,7 @@ def state_of(number: int) -> str:
 
 def while_it_is_expanded(number: int, act: Callable[[int], bool]) -> None:
     """Do something at the very moment at which a worker expands a dispatch."""
-    expanding: Callable[[int], bool] = partial(do, ledger.expand, now=after(1))
+    expanding: Callable[[int], bool] = partial(expand, now=after(1))
     both = (expanding, act)
     at_once(2, lambda which: both[which](number))
 
@@ -87,10 +91,10 @@ def while_it_is_expanded(number: int, act: Callable[[int], bool]) -> None:
 def send_all(number: int, now: float) -> int:
     """Let the relay take whatever is due, and return how many it took."""
     sent = 0
-    while (batch := do(ledger.claim, number, "test", after(now), 2)) is not None:
+    while (batch := claimed(number, after(now), 2)) is not None:
         for mail in batch.mails:
-            if hand_over(batch, mail, after(now)):
-                do(settlement.record, batch.claim_id, mail, YES, after(now))
+            if begin(batch, mail, after(now)):
+                record(batch, mail, YES, after(now))
                 sent += 1
         do(ledger.close, batch.claim_id)
     do(settlement.finish, number, after(now))
@@ -101,12 +105,12 @@ def test_paused_before_it_was_expanded_it_is_expanded_when_it_goes_on(press: New
     crowd(press, 2)
     number = published(press)
     assert pause(number)
-    assert not do(ledger.expand, number, after(1)), "a bell that was on its way does nothing"
+    assert not expand(number, after(1)), "a bell that was on its way does nothing"
     assert (the_books(number).recipients, state_of(number)) == (None, "paused")
     followers(press, "late@example.org", now=after(60))
     assert resume(number, 120)
     assert state_of(number) == "expanding"
-    assert do(ledger.expand, number, after(121))
+    assert expand(number, after(121))
     assert the_books(number).recipients == 2, "those who followed at the moment of publishing"
     assert send_all(number, 122) == 2
     assert state_of(number) == "finished"
@@ -127,12 +131,14 @@ def test_nothing_is_claimed_or_begun_while_it_is_paused(press: Newsroom) -> None
     crowd(press, 3)
     number = dispatched(press)
     batch = claim(number, size=2)
-    assert hand_over(batch, batch.mails[0])
+    assert begin(batch, batch.mails[0])
     assert pause(number)
     assert not pause(number)
-    assert not hand_over(batch, batch.mails[1])
-    assert [state(mail) for mail in batch.mails] == ["claimed", "queued"]
-    assert do(ledger.claim, number, "test", after(1), 10) is None
+    assert not begin(batch, batch.mails[1])
+    record(batch, batch.mails[0], YES)
+    do(ledger.close, batch.claim_id)
+    assert [state(mail) for mail in batch.mails] == ["accepted", "queued"]
+    assert claimed(number, after(1), 10) is None
     with database.reading() as session:
         assert books.due_dispatches(session, after(10)) == [], "the sweep rings for nothing"
 
@@ -142,7 +148,7 @@ def test_the_last_mail_on_the_wire_counts_and_going_on_finishes_it(press: Newsro
     number = dispatched(press)
     batch, mail = on_the_wire(number)
     pause(number)
-    do(settlement.record, batch.claim_id, mail, YES, after(1))
+    record(batch, mail, YES, after(1))
     do(ledger.close, batch.claim_id)
     sweep(number, 10)
     assert (the_books(number).pending, state_of(number)) == (0, "paused")
@@ -159,14 +165,14 @@ def test_what_comes_back_during_a_pause_waits_for_it_to_go_on(press: Newsroom, o
     crowd(press, 2)
     number = dispatched(press)
     batch = claim(number)
-    assert hand_over(batch, batch.mails[0])
+    assert begin(batch, batch.mails[0])
     pause(number)
     if outcome is not None:
-        do(settlement.record, batch.claim_id, batch.mails[0], outcome, after(1))
+        record(batch, batch.mails[0], outcome, after(1))
     sweep(number, OVER)
     assert [state(mail) for mail in batch.mails] == [left, "queued"]
     assert state_of(number) == "paused"
-    assert do(ledger.claim, number, "test", after(60), 10) is None
+    assert claimed(number, after(60), 10) is None
     assert resume(number, 60)
     assert send_all(number, 61) == 2
     assert state_of(number) == "finished"
@@ -188,7 +194,7 @@ def test_stopped_before_it_was_expanded_nobody_gets_it(press: Newsroom) -> None:
     crowd(press, 2)
     number = published(press)
     assert cancel(number)
-    assert not do(ledger.expand, number, after(2))
+    assert not expand(number, after(2))
     found = the_books(number)
     assert (found.recipients, found.skipped, found.dispatch.state) == (0, 0, "cancelled")
 
@@ -199,7 +205,7 @@ def test_stopped_during_a_pause(press: Newsroom) -> None:
     batch, mail = on_the_wire(number)
     pause(number)
     assert cancel(number)
-    do(settlement.record, batch.claim_id, mail, YES, after(1))
+    record(batch, mail, YES, after(1))
     do(ledger.close, batch.claim_id)
     found = the_books(number)
     assert (found.accepted, found.skipped, found.pending, found.dispatch.state) == (1, 2, 0, "cancelled")
@@ -226,7 +232,7 @@ def test_pausing_while_it_is_expanded_loses_nobody(press: Newsroom) -> None:
         while_it_is_expanded(number, pause)
         assert state_of(number) == "paused"
         assert resume(number, 2)
-        do(ledger.expand, number, after(3))
+        expand(number, after(3))
         assert the_books(number).recipients == 20
         assert send_all(number, 4) == 20
         assert state_of(number) == "finished"
@@ -236,7 +242,7 @@ def test_withdrawing_stops_a_paused_mailing(press: Newsroom) -> None:
     crowd(press, 2)
     done = publish(press)
     assert done.dispatch is not None
-    do(ledger.expand, done.dispatch.id, after(0))
+    expand(done.dispatch.id, after(0))
     pause(done.dispatch.id)
 
     def withdraw(session: Any) -> bool:
@@ -257,7 +263,9 @@ def test_stopping_waits_for_no_worker_in_the_middle_of_a_claim(press: Newsroom) 
 
     def slowly() -> None:
         with database.transaction() as session:
-            assert ledger.claim(session, number, "slow", after(1), 2) is not None
+            batch = ledger.claim(session, number, "slow", after(1), 2, 50)
+            assert batch is not None
+            journal().claimed(batch.claim_id)
             taken.set()
             assert go.wait(20)
 
@@ -283,7 +291,7 @@ def test_claiming_and_stopping_are_quick_though_the_statistics_are_of_a_quiet_ho
     write("ANALYZE")  # what PostgreSQL does by itself, some time after a mailing
     for name, work in (("a.md", ledger.claim), ("b.md", settlement.cancel)):
         number = dispatched(press, name)
-        given = ("test", after(1), 100) if work is ledger.claim else (after(1),)
+        given = ("test", after(1), 100, 50) if work is ledger.claim else (after(1),)
         with database.transaction() as session:
             session.execute(text("SET LOCAL statement_timeout = 1500"))
             assert work(session, number, *given)
@@ -298,7 +306,7 @@ def test_stopping_leaves_what_is_held_in_doubt_and_asks_no_more(
     number = dispatched(press)
     first, lost = on_the_wire(number)
     _, dead = on_the_wire(number)
-    do(settlement.record, first.claim_id, lost, LOST, after(1))
+    record(first, lost, LOST, after(1))
     assert the_books(number).held == 1
     assert cancel(number, 1)
     assert (the_books(number).held, the_books(number).uncertain) == (0, 1)
@@ -323,24 +331,44 @@ def test_pausing_and_going_on_many_times_leaves_one_bell(press: Newsroom, rung: 
     for turn in range(10):
         pause(number)
         assert resume(number, turn)
-        bells.ring_again(number)
+        bells.ring_if_lost(number)
     assert rung(broker.DISPATCHES) == 1
 
 
-def test_a_round_that_saw_the_pause_rings_where_it_goes_on_meanwhile(press: Newsroom, rung: Any) -> None:
+def test_a_bell_counts_for_the_first_who_hears_it(press: Newsroom, rung: Any) -> None:
     crowd(press, 2)
     number = dispatched(press)
-    with database.transaction() as session:  # the bell that a worker is hearing
-        assert ledger.may_ring(session, number, database.now(session))
+    for _ in range(3):
+        bells.ring_for(number)
+    assert rung(broker.DISPATCHES) == 3, "as often as somebody fears that it was lost"
+    assert sum(at_once(3, lambda _: bells.taken(number, 0))) == 1
+    assert not bells.taken(number, 2), "that one was never rung"
+    assert bells.taken(number, 1)
+
+
+def test_a_round_that_saw_the_pause_is_rung_for_where_it_goes_on_meanwhile(press: Newsroom, rung: Any) -> None:
+    crowd(press, 2)
+    number = dispatched(press)
+    assert bells.taken(number, 0)
     pause(number)
-    assert do(ledger.claim, number, "test", after(0), 10) is None  # the round finds nothing and ends
-    assert resume(number)
-    bells.ring_again(number)
+    bells.ring_if_due(number)
+    assert claimed(number) is None  # the round finds nothing and ends
     assert rung(broker.DISPATCHES) == 0
-    bells.heard(number, again=False)
+    assert resume(number)
+    bells.ring_if_lost(number)
     assert rung(broker.DISPATCHES) == 1
-    bells.heard(number, again=False)
-    assert rung(broker.DISPATCHES) == 2, "each bell that is heard rings at most once"
+
+
+def test_a_bell_that_waits_for_long_is_rung_again(press: Newsroom, rung: Any) -> None:
+    crowd(press, 2)
+    number = dispatched(press)
+    bells.ring_for(number)
+    bells.ring_if_lost(number)
+    assert rung(broker.DISPATCHES) == 1
+    write("UPDATE dispatches SET rung_at = created_at")  # the tests' clock began long ago
+    bells.ring_if_lost(number)
+    assert rung(broker.DISPATCHES) == 2
+    assert bells.taken(number, 0), "it keeps its number, and so its place"
 
 
 def test_a_round_that_ends_because_of_the_relay_does_not_ring(press: Newsroom, rung: Any) -> None:
@@ -348,7 +376,7 @@ def test_a_round_that_ends_because_of_the_relay_does_not_ring(press: Newsroom, r
     number = dispatched(press)
     with database.transaction() as session:
         relay.away(session, "421 4.3.2 closed", database.now(session))
-    bells.heard(number, again=False)
+    bells.ring_if_due(number)
     assert rung(broker.DISPATCHES) == 0
 
 
@@ -357,12 +385,11 @@ def test_going_on_before_it_was_expanded_rings_to_expand_it(press: Newsroom, run
     number = published(press)
     pause(number)
     resume(number)
-    bells.ring_again(number)
+    bells.ring_if_lost(number)
     assert rung(broker.DISPATCHES) == 1
-    assert one("SELECT rung_at FROM dispatches") is None, "the bell to expand is not the one to send"
     assert state_of(number) == DispatchState.EXPANDING
     cancel(number)
-    bells.ring_again(number)
+    bells.ring_if_lost(number)
     assert rung(broker.DISPATCHES) == 1, "an ended one is not rung for"
 
 
@@ -372,7 +399,7 @@ def test_deciding_and_stopping_at_once_end_both(press: Newsroom, monkeypatch: py
     number = dispatched(press)
     for _ in range(40):
         batch, lost = on_the_wire(number)
-        do(settlement.record, batch.claim_id, lost, LOST, after(1))
+        record(batch, lost, LOST, after(1))
     assert the_books(number).held == 40
     acts: list[Callable[[], object]] = [
         partial(do, settlement.decide_held, number, after(2), resend=True),

@@ -18,7 +18,7 @@ CONTENT = b"Subject: x\r\n\r\n.dots\r\n..\r\nat the beginning\r\n"
 
 def mail(number: int, content: bytes = CONTENT) -> Envelope:
     """Return a mail to a recipient of its own."""
-    return Envelope("press@example.org", f"r{number}@example.org", content)
+    return Envelope(number, "press@example.org", f"r{number}@example.org", dotted(content))
 
 
 @dataclass
@@ -93,7 +93,7 @@ def test_the_next_envelope_goes_out_behind_the_dot() -> None:
 
 def test_without_pipelining_each_command_waits() -> None:
     talk, pile = session(mail(1), mail(2), offers="SIZE 10000,HELP")
-    for line in (f"MAIL FROM:<press@example.org> SIZE={len(CONTENT)}", "RCPT TO:<r1@example.org>", "DATA"):
+    for line in (f"MAIL FROM:<press@example.org> SIZE={len(dotted(CONTENT))}", "RCPT TO:<r1@example.org>", "DATA"):
         assert said(talk) == line.encode() + b"\r\n"
         talk.receive(b"250 ok\r\n" if line != "DATA" else b"354 go on\r\n")
     assert said(talk) == BODY
@@ -228,6 +228,36 @@ def test_draining_begins_nothing_more_and_hears_what_is_in_doubt() -> None:
     assert len(pile.waiting) == 1
 
 
+def test_a_retired_connection_takes_no_further_mail_and_parts() -> None:
+    talk, pile = session(mail(1), mail(2))
+    talk.retire()
+    talk.receive(b"250 ok\r\n250 ok\r\n354 go on\r\n")
+    assert said(talk) == envelope(1) + BODY
+    talk.receive(b"250 taken\r\n")
+    assert said(talk) == b"QUIT\r\n"
+    assert len(pile.waiting) == 1
+
+
+def test_where_it_should_not_be_ahead_the_next_envelope_waits_for_the_reply() -> None:
+    talk, _ = session(mail(1), mail(2), ahead=False)
+    said(talk)
+    talk.receive(b"250 ok\r\n250 ok\r\n354 go on\r\n")
+    assert said(talk) == BODY
+    talk.receive(b"250 taken\r\n")
+    assert said(talk) == envelope(2)
+
+
+@pytest.mark.parametrize(
+    ("replies", "fruitless"),
+    [(b"421 busy\r\n", "421 busy"), (b"250 ok\r\n550 no\r\n554 no\r\n421 busy\r\n", ""), (b"", "gone")],
+)
+def test_a_session_without_one_verdict_was_fruitless(replies: bytes, fruitless: str) -> None:
+    talk, _ = session(mail(1))
+    talk.receive(replies)
+    talk.lost("gone")
+    assert talk.fruitless == fruitless
+
+
 def test_a_connection_carries_so_many_mails_and_parts() -> None:
     talk, pile = session(*(mail(number) for number in range(MOST_MAILS + 1)))
     for _ in range(MOST_MAILS):
@@ -320,13 +350,16 @@ def test_a_mail_too_large_for_the_relay_is_refused_unsent() -> None:
 
 
 def test_addresses_that_need_smtputf8() -> None:
-    foreign, sender = Envelope("press@example.org", "å@example.org", b"x"), Envelope("å@example.org", "r@x.se", b"x")
+    foreign = Envelope(1, "press@example.org", "å@example.org", b"x")
+    sender = Envelope(2, "å@example.org", "r@x.se", b"x")
     _, pile = session(foreign)
     assert pile.heard["å@example.org"] == Refused(
         True, 553, "5.6.7 The relay offers no SMTPUTF8, which this address needs"
     )
     _, pile = session(sender)
-    assert isinstance(pile.heard["r@x.se"], RelayAway)
+    assert pile.heard["r@x.se"] == Refused(
+        False, 553, "5.6.7 The relay offers no SMTPUTF8, which the sender's address needs"
+    )
     talk, _ = session(foreign, offers="SMTPUTF8,8BITMIME,PIPELINING")
     assert said(talk).startswith("MAIL FROM:<press@example.org> SMTPUTF8 BODY=8BITMIME\r\nRCPT TO:<å@".encode())
 

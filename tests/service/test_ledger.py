@@ -21,7 +21,8 @@ from service import books, database, ledger, settlement
 from service import settings as service_settings
 from service.ledger import Batch
 from service.models import Newsroom
-from service.settlement import Mail
+from service.outcomes import Mail, TakenBack
+from service.sending import WINDOW
 from service.smtp import Accepted, Outcome, Refused, Uncertain
 from service.states import DeliveryKind
 from tests.conftest import Backend
@@ -29,14 +30,16 @@ from tests.service.press import (
     START,
     after,
     at_once,
+    begin,
     claim,
+    claimed,
     configure,
     crowd,
     dispatched,
     do,
+    expand,
     follow,
     followers,
-    hand_over,
     leave,
     on_the_wire,
     one,
@@ -48,6 +51,8 @@ from tests.service.press import (
     the_books,
     write,
 )
+from tests.service.press import record as press_record
+from tests.service.press import settle as press_settle
 
 YES = Accepted(250, "2.0.0 taken")
 NO = Refused(True, 550, "5.1.1 no such user")
@@ -64,12 +69,16 @@ def press(database_url: str) -> Newsroom:
     return room()
 
 
-def record(batch: Batch, mail: Mail, outcome: Outcome, now: float = 0) -> None:
-    do(settlement.record, batch.claim_id, mail, outcome, after(now))
+def record(batch: Batch, mail: Mail, outcome: Outcome | TakenBack, now: float = 0) -> None:
+    press_record(batch, mail, outcome, after(now))
 
 
 def settle(now: float = OVER) -> int:
-    return do(settlement.settle, after(now))
+    return press_settle(after(now))
+
+
+def renew(batch: Batch, now: float) -> bool:
+    return do(ledger.look, batch, None, after(now)).alive
 
 
 def row(mail: Mail, *names: str) -> Any:
@@ -86,7 +95,7 @@ def test_several_threads_claim_each_mail_once(press: Newsroom) -> None:
 
     def take(_: int) -> list[int]:
         taken = []
-        while batch := do(ledger.claim, number, "test", START, 7):
+        while batch := do(ledger.claim, number, "test", START, 7, WINDOW):
             taken += [mail.id for mail in batch.mails]
         return taken
 
@@ -101,7 +110,7 @@ def test_a_claim_takes_what_is_due_and_no_more(press: Newsroom) -> None:
     assert len(claim(number, size=3).mails) == 3
     batch = claim(number, size=10)
     assert len(batch.mails) == 2
-    assert do(ledger.claim, number, "test", START, 10) is None
+    assert claimed(number, START, 10) is None
     assert len(rows("SELECT id FROM claims")) == 2, "an empty claim leaves no row"
     assert batch.mails[0].address is not None
     assert len(batch.mails[0].leave_token) == 22
@@ -128,25 +137,18 @@ def test_what_is_accepted_ends_the_dispatch(press: Newsroom) -> None:
     assert (found.accepted, found.dispatch.state, found.dispatch.finished_at) == (1, "finished", after(2))
 
 
-def test_a_reply_is_kept_without_the_address(press: Newsroom) -> None:
-    followers(press, "anna.ek@example.org")
-    batch, mail = on_the_wire(dispatched(press))
-    record(batch, mail, Refused(True, 550, "5.1.1 <anna.ek@example.org> user anna.ek unknown"))
-    assert "anna" not in row(mail, "reply")
-
-
 @pytest.mark.parametrize(
     ("obstacle", "becomes"),
     [
         ("left", "skipped"),
         ("suppressed", "skipped"),
-        ("cancelled", "skipped"),
-        ("paused", "queued"),
-        ("lease over", "queued"),
+        ("cancelled", "claimed"),
+        ("paused", "claimed"),
+        ("lease over", "claimed"),
         ("closed", "queued"),
     ],
 )
-def test_a_mail_is_not_handed_over_when(press: Newsroom, obstacle: str, becomes: str) -> None:
+def test_a_mail_is_not_begun_when(press: Newsroom, obstacle: str, becomes: str) -> None:
     (email,) = crowd(press, 1)
     number = dispatched(press)
     batch = claim(number)
@@ -162,28 +164,30 @@ def test_a_mail_is_not_handed_over_when(press: Newsroom, obstacle: str, becomes:
         write("UPDATE dispatches SET state = 'paused'")
     elif obstacle == "closed":
         do(ledger.close, batch.claim_id)
-    assert hand_over(batch, mail, after(OVER if obstacle == "lease over" else 0)) is False
-    assert (state(mail), row(mail, "handed_over_at"), row(mail, "attempts")) == (becomes, None, 0)
+    assert begin(batch, mail, after(OVER if obstacle == "lease over" else 0)) is False
+    assert (state(mail), row(mail, "attempts")) == (becomes, 0)
     the_books(number)
+    do(ledger.close, batch.claim_id)
+    assert state(mail) == ("skipped" if becomes == "skipped" else "queued")
 
 
-def test_a_mail_claimed_anew_is_not_handed_over_by_the_first(press: Newsroom) -> None:
+def test_a_mail_claimed_anew_is_not_begun_by_the_first(press: Newsroom) -> None:
     crowd(press, 1)
     number = dispatched(press)
     old = claim(number)
     assert settle() == 1
     new = claim(number, after(OVER))
     assert new.mails[0].id == old.mails[0].id
-    assert hand_over(old, old.mails[0], after(OVER)) is False
+    assert begin(old, old.mails[0], after(OVER)) is False
     assert state(new.mails[0]) == "claimed"
-    assert hand_over(new, new.mails[0], after(OVER)) is True
+    assert begin(new, new.mails[0], after(OVER)) is True
 
 
 def test_nothing_is_claimed_of_a_paused_dispatch(press: Newsroom) -> None:
     crowd(press, 1)
     number = dispatched(press)
     write("UPDATE dispatches SET state = 'paused'")
-    assert do(ledger.claim, number, "test", START, 10) is None
+    assert claimed(number, START, 10) is None
     assert finish(number) is False
 
 
@@ -193,7 +197,7 @@ def test_a_confirmation_goes_only_while_its_link_is_good(press: Newsroom) -> Non
     write("UPDATE subscriptions SET state = 'confirmed' WHERE address LIKE 'anna%'")
     write("UPDATE subscriptions SET expires_at = created_at WHERE address LIKE 'bo%'")
     batch = claim(None)
-    begun = [mail.address for mail in batch.mails if hand_over(batch, mail)]
+    begun = [mail.address for mail in batch.mails if begin(batch, mail)]
     assert begun == ["eva@example.org"]
 
 
@@ -202,7 +206,7 @@ def test_recording_twice_changes_nothing_more(press: Newsroom) -> None:
     number = dispatched(press)
     batch = claim(number)
     for mail, outcome in zip(batch.mails, EACH, strict=True):
-        hand_over(batch, mail)
+        begin(batch, mail)
         record(batch, mail, outcome)
     before = rows("SELECT * FROM deliveries ORDER BY id")
     for mail, outcome in zip(batch.mails, EACH, strict=True):
@@ -210,13 +214,6 @@ def test_recording_twice_changes_nothing_more(press: Newsroom) -> None:
     assert rows("SELECT * FROM deliveries ORDER BY id") == before
     assert [state(mail) for mail in batch.mails] == ["accepted", "refused", "deferred", "deferred"]
     assert len(emails) == the_books(number).recipients
-
-
-def test_nothing_is_recorded_of_a_mail_that_was_not_handed_over(press: Newsroom) -> None:
-    crowd(press, 1)
-    batch = claim(dispatched(press))
-    record(batch, batch.mails[0], YES)
-    assert state(batch.mails[0]) == "claimed"
 
 
 @pytest.mark.parametrize("outcome", [YES, NO, LATER])
@@ -263,11 +260,11 @@ def test_a_late_refusal_does_not_bring_back_what_is_finished(press: Newsroom) ->
     assert state(mail) == "accepted"
 
 
-def test_settling_puts_back_what_was_never_handed_over(press: Newsroom) -> None:
+def test_settling_puts_back_what_was_never_begun(press: Newsroom) -> None:
     crowd(press, 3)
     number = dispatched(press)
     batch = claim(number)
-    hand_over(batch, batch.mails[0])
+    begin(batch, batch.mails[0])
     assert settle(1) == 0, "the lease is not over"
     assert settle() == 1
     assert settle() == 0
@@ -286,10 +283,10 @@ def test_settling_by_many_sweepers_counts_a_doubt_once(press: Newsroom) -> None:
 def test_a_renewed_claim_is_not_settled_and_a_settled_one_not_renewed(press: Newsroom) -> None:
     crowd(press, 1)
     batch, mail = on_the_wire(dispatched(press))
-    assert do(ledger.renew, batch.claim_id, after(1)) is True
+    assert renew(batch, 1) is True
     assert settle(2.5) == 0
     assert settle(4) == 1
-    assert do(ledger.renew, batch.claim_id, after(4)) is False
+    assert renew(batch, 4) is False
     assert state(mail) == "deferred"
 
 
@@ -305,7 +302,7 @@ def test_what_is_in_doubt_is_held_where_the_operator_says_so(press: Newsroom, mo
     assert finish(number, OVER) is False
     found = the_books(number)
     assert (found.held, found.uncertain, found.dispatch.state) == (2, 2, "sending")
-    assert do(ledger.claim, number, "test", after(60), 10) is None
+    assert claimed(number, after(60), 10) is None
 
 
 @pytest.mark.parametrize("resend", [True, False])
@@ -315,7 +312,7 @@ def test_held_mail_is_decided_on(press: Newsroom, monkeypatch: pytest.MonkeyPatc
     number = dispatched(press)
     batch = claim(number)
     for mail in batch.mails:
-        hand_over(batch, mail)
+        begin(batch, mail)
     record(batch, batch.mails[0], LOST)
     record(batch, batch.mails[1], YES)
     assert do(settlement.decide_held, number, after(60), resend=resend) == 1
@@ -366,7 +363,7 @@ def test_in_doubt_with_all_attempts_used_up_is_uncertain_for_good(
     for now in (0, 10):
         batch = claim(number, after(now))
         for mail in batch.mails:
-            assert hand_over(batch, mail, after(now))
+            assert begin(batch, mail, after(now))
         record(batch, batch.mails[0], LOST, now)
         settle(now + OVER)
     assert rows("SELECT state, uncertain_events, attempts FROM deliveries") == [("uncertain", 2, 2)] * 2
@@ -406,7 +403,7 @@ def test_a_transient_refusal_is_tried_on_the_schedule_and_then_refused(
         do(ledger.close, batch.claim_id)
         assert row(mail, "state", "attempts") == ("deferred", attempt)
         assert the_books(number).next_due == after(now + pause)
-        assert do(ledger.claim, number, "test", after(now + pause - 1), 10) is None
+        assert claimed(number, after(now + pause - 1), 10) is None
         now += pause
     batch, mail = on_the_wire(number, after(now))
     record(batch, mail, Refused(False, 451, "4.2.0 the last words"), now)
@@ -418,9 +415,9 @@ def test_taking_back_burns_no_attempt(press: Newsroom) -> None:
     crowd(press, 1)
     number = dispatched(press)
     batch, mail = on_the_wire(number)
-    do(ledger.take_back, batch.claim_id, mail, after(5))
-    assert row(mail, "state", "attempts", "handed_over_at", "uncertain_events") == ("queued", 0, None, 0)
-    assert do(ledger.claim, number, "test", after(4), 10) is None
+    record(batch, mail, TakenBack(timedelta(seconds=5), "the connection ended"))
+    assert row(mail, "state", "attempts", "uncertain_events") == ("queued", 0, 0)
+    assert claimed(number, after(4), 10) is None
     assert claim(number, after(5)).mails[0].id == mail.id
 
 
@@ -428,30 +425,21 @@ def test_at_whom_the_relay_hung_up_goes_last_next_time(press: Newsroom) -> None:
     crowd(press, 3)
     number = dispatched(press)
     batch, first = on_the_wire(number)
-    do(ledger.take_back, batch.claim_id, first, after(5), dropped="the connection ended")
+    record(batch, first, TakenBack(timedelta(seconds=5), "the connection ended"))
     do(ledger.close, batch.claim_id)
     assert [mail.id == first.id for mail in claim(number, after(5)).mails] == [False, False, True]
 
 
-def test_closing_a_claim_lets_go_of_what_was_not_handed_over(press: Newsroom) -> None:
+def test_closing_a_claim_lets_go_of_what_has_no_outcome(press: Newsroom) -> None:
     crowd(press, 2)
     number = dispatched(press)
     batch = claim(number)
-    hand_over(batch, batch.mails[0])
+    begin(batch, batch.mails[0])
     record(batch, batch.mails[0], YES)
     do(ledger.close, batch.claim_id)
     assert [state(mail) for mail in batch.mails] == ["accepted", "queued"]
     assert settle(60) == 0
-    assert do(ledger.renew, batch.claim_id, after(1)) is False
-
-
-def test_a_mail_whose_answer_was_never_recorded_is_settled_though_its_claim_was_let_go(press: Newsroom) -> None:
-    crowd(press, 1)
-    number = dispatched(press)
-    batch, mail = on_the_wire(number)
-    do(ledger.close, batch.claim_id)
-    settle()
-    assert state(mail) == "deferred"
+    assert renew(batch, 1) is False
 
 
 def test_cancelling_skips_what_waits_and_lets_the_wire_finish(press: Newsroom) -> None:
@@ -459,7 +447,7 @@ def test_cancelling_skips_what_waits_and_lets_the_wire_finish(press: Newsroom) -
     number = dispatched(press)
     batch = claim(number, size=3)
     for mail in batch.mails[:2]:
-        hand_over(batch, mail)
+        begin(batch, mail)
     assert do(settlement.cancel, number, after(1)) is True
     assert do(settlement.cancel, number, after(2)) is False
     record(batch, batch.mails[0], YES, 1)
@@ -472,7 +460,7 @@ def test_cancelling_skips_what_waits_and_lets_the_wire_finish(press: Newsroom) -
     assert finish(number) is False
 
 
-def test_what_is_due_is_found_and_rung_for_once(press: Newsroom) -> None:
+def test_what_is_due_is_found(press: Newsroom) -> None:
     crowd(press, 2)
     number = dispatched(press)
     follow(press, "anna@example.org")
@@ -485,10 +473,6 @@ def test_what_is_due_is_found_and_rung_for_once(press: Newsroom) -> None:
     claim(number, size=1)
     claim(None)
     assert due(1) == ([number], False), "somebody is at the confirmation"
-    assert [do(ledger.may_ring, number, after(second)) for second in (1, 2, 3)] == [True, False, False]
-    do(ledger.no_bell, number)
-    assert do(ledger.may_ring, number, after(3)) is True
-    assert do(ledger.may_ring, number, after(OVER + 10)) is True, "its bell must be lost"
     assert due(OVER) == ([number], False)
     settle()
     assert due(OVER) == ([number], True)
@@ -524,17 +508,17 @@ class Books(RuleBasedStateMachine):
 
     @rule()
     def expand(self) -> None:
-        do(ledger.expand, self.number, self.now)
+        expand(self.number, self.now)
 
     @rule(size=st.integers(1, 3))
     def claim(self, size: int) -> None:
-        batch = do(ledger.claim, self.number, "test", self.now, size)
+        batch = claimed(self.number, self.now, size)
         if batch is not None:
             self.held_claims.append((batch, list(batch.mails)))
 
     @precondition(lambda self: any(waiting for _, waiting in self.held_claims))
     @rule(data=st.data())
-    def hand_over(self, data: st.DataObject) -> None:
+    def begin_one(self, data: st.DataObject) -> None:
         batch, waiting = data.draw(st.sampled_from([some for some in self.held_claims if some[1]]))
         mail = waiting.pop(0)
         ended = one(
@@ -542,7 +526,7 @@ class Books(RuleBasedStateMachine):
             id=mail.id,
         )
         other = one("SELECT claim_id FROM deliveries WHERE id = :id", id=mail.id) != batch.claim_id
-        if hand_over(batch, mail, self.now):
+        if begin(batch, mail, self.now):
             assert ended == "confirmed"
             assert not other
             self.wire.append((batch, mail))
@@ -552,7 +536,7 @@ class Books(RuleBasedStateMachine):
     def record(self, data: st.DataObject, outcome: Outcome, again: bool) -> None:
         index = data.draw(st.integers(0, len(self.wire) - 1))
         batch, mail = self.wire[index]
-        do(settlement.record, batch.claim_id, mail, outcome, self.now)
+        press_record(batch, mail, outcome, self.now)
         if not again:
             self.wire.pop(index)
 
@@ -560,23 +544,25 @@ class Books(RuleBasedStateMachine):
     @rule(data=st.data())
     def take_back(self, data: st.DataObject) -> None:
         batch, mail = self.wire.pop(data.draw(st.integers(0, len(self.wire) - 1)))
-        do(ledger.take_back, batch.claim_id, mail, self.now)
+        press_record(batch, mail, TakenBack(timedelta(0), "the connection ended"), self.now)
 
     @precondition(lambda self: self.held_claims)
     @rule(data=st.data())
     def close(self, data: st.DataObject) -> None:
-        batch, _ = data.draw(st.sampled_from(self.held_claims))
-        do(ledger.close, batch.claim_id)
+        batch, waiting = data.draw(st.sampled_from(self.held_claims))
+        if all(other is not batch for other, _ in self.wire):  # a worker first hears what is on the wire
+            do(ledger.close, batch.claim_id)
+            waiting.clear()
 
     @precondition(lambda self: self.held_claims)
     @rule(data=st.data())
     def renew(self, data: st.DataObject) -> None:
         batch, _ = data.draw(st.sampled_from(self.held_claims))
-        do(ledger.renew, batch.claim_id, self.now)
+        do(ledger.look, batch, self.number, self.now)
 
     @rule()
     def sweep(self) -> None:
-        do(settlement.settle, self.now)
+        press_settle(self.now)
         do(settlement.skip_cancelled, self.now)
         do(settlement.finish, self.number, self.now)
 
@@ -613,15 +599,15 @@ class Books(RuleBasedStateMachine):
         """Let everybody finish: then nothing is pending that could never go."""
         if not self.number:
             return
-        do(ledger.expand, self.number, self.now)
+        expand(self.number, self.now)
         for _ in range(6):
             self.now += timedelta(seconds=10)
             self.sweep()
             do(settlement.decide_held, self.number, self.now, resend=True)
-            while (batch := do(ledger.claim, self.number, "test", self.now, 10)) is not None:
+            while (batch := claimed(self.number, self.now, 10)) is not None:
                 for mail in batch.mails:
-                    if hand_over(batch, mail, self.now):
-                        do(settlement.record, batch.claim_id, mail, YES, self.now)
+                    if begin(batch, mail, self.now):
+                        press_record(batch, mail, YES, self.now)
                 do(ledger.close, batch.claim_id)
         self.sweep()
         assert the_books(self.number).pending == 0

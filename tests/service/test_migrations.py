@@ -68,7 +68,6 @@ def test_sqlite_is_as_careful_as_the_house_says(database_url: str) -> None:
         "UPDATE subscriptions SET address_hash = NULL",
         "UPDATE deliveries SET dispatch_id = NULL",
         "UPDATE deliveries SET kind = 'notice'",
-        "UPDATE deliveries SET handed_over_at = created_at",
         "UPDATE deliveries SET subscription_id = 999",
         "UPDATE subscriptions SET leave_token = 'same'",
         "DELETE FROM subscriptions",

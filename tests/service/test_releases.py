@@ -14,10 +14,12 @@ from tests.service.press import (
     START,
     after,
     at_once,
+    begin,
     claim,
     crowd,
     do,
     everything,
+    expand,
     follow,
     followers,
     leave,
@@ -41,7 +43,7 @@ def press(database_url: str) -> Newsroom:
 def expanded(press: Newsroom, now_of_expanding: float = 60) -> int:
     made = publish(press).dispatch
     assert made is not None
-    do(ledger.expand, made.id, after(now_of_expanding))
+    expand(made.id, after(now_of_expanding))
     return made.id
 
 
@@ -179,7 +181,7 @@ def test_a_withdrawn_release_is_gone_and_its_mailing_stops(press: Newsroom) -> N
     crowd(press, 3)
     done = publish(press)
     assert done.dispatch is not None
-    do(ledger.expand, done.dispatch.id, START)
+    expand(done.dispatch.id, START)
     batch = claim(done.dispatch.id, size=1)
     assert withdraw(press, after(60)) is True
     assert withdraw(press, after(61)) is False
@@ -187,7 +189,9 @@ def test_a_withdrawn_release_is_gone_and_its_mailing_stops(press: Newsroom) -> N
     assert found is not None
     assert found.release.state is ReleaseState.WITHDRAWN
     assert do(releases.latest, press.id, 10) == []
-    assert not do(ledger.hand_over, batch.claim_id, batch.mails[0], after(60))
+    assert not begin(batch, batch.mails[0], after(60))
+    do(ledger.close, batch.claim_id)
+    do(settlement.skip_cancelled, after(60))
     assert (the_books(done.dispatch.id).skipped, the_books(done.dispatch.id).dispatch.state) == (3, "cancelled")
     with pytest.raises(PublishError, match="was withdrawn"):
         publish(press)
@@ -205,7 +209,7 @@ def test_a_release_withdrawn_before_it_is_expanded_mails_nobody(press: Newsroom)
     done = publish(press)
     assert done.dispatch is not None
     withdraw(press, START)
-    assert do(ledger.expand, done.dispatch.id, START) is False
+    assert expand(done.dispatch.id, START) is False
     assert the_books(done.dispatch.id).recipients == 0
 
 
@@ -214,10 +218,10 @@ def test_withdrawing_and_expanding_at_once_leaves_nothing_to_send(press: Newsroo
     done = publish(press)
     assert done.dispatch is not None
     number = done.dispatch.id
-    at_once(2, lambda turn: do(ledger.expand, number, START) if turn else withdraw(press, START))
+    at_once(2, lambda turn: expand(number, START) if turn else withdraw(press, START))
     do(settlement.skip_cancelled, START)
     assert the_books(number).pending == 0
-    assert do(ledger.claim, number, "test", after(60), 10) is None
+    assert do(ledger.claim, number, "test", after(60), 10, 50) is None
 
 
 def test_only_those_confirmed_by_then_and_not_gone_are_mailed(press: Newsroom) -> None:
@@ -233,7 +237,7 @@ def test_only_those_confirmed_by_then_and_not_gone_are_mailed(press: Newsroom) -
     assert number is not None
     leave("going@example.org", press, after(1))
     suppress("complained@example.org", "complaint")
-    assert do(ledger.expand, number.id, after(60)) is True
+    assert expand(number.id, after(60)) is True
     states = rows(
         "SELECT s.address, d.state FROM deliveries d JOIN subscriptions s ON s.id = d.subscription_id"
         " WHERE d.dispatch_id IS NOT NULL"
@@ -252,7 +256,7 @@ def test_expanding_twice_or_at_once_enters_each_follower_once(press: Newsroom) -
     crowd(press, 50)
     made = publish(press).dispatch
     assert made is not None
-    assert sum(at_once(5, lambda _: do(ledger.expand, made.id, START))) == 1
+    assert sum(at_once(5, lambda _: expand(made.id, START))) == 1
     assert the_books(made.id).recipients == 50
     assert len(set(rows("SELECT public_id FROM deliveries"))) == 50
 
@@ -268,7 +272,7 @@ def test_one_who_leaves_between_publishing_and_expanding_is_skipped_and_counted(
     assert made is not None
     token = subscription("anna@example.org", press).leave_token
     leave("anna@example.org", press, after(1))
-    do(ledger.expand, made.id, after(2))
+    expand(made.id, after(2))
     books = the_books(made.id)
     assert (books.recipients, books.skipped, books.dispatch.state) == (1, 1, "finished")
     assert token not in repr(rows("SELECT * FROM deliveries"))

@@ -46,6 +46,8 @@ NONSENSE = [
     ("LEASE", "0"),
     ("LEASE", "nan"),
     ("SWEEP_EVERY", "inf"),
+    ("KEEP_DELIVERIES", "0"),
+    ("KEEP_DELIVERIES", "for good"),
     ("SMTP_TIMEOUT", "-1"),
     ("RETRY_AFTER", "60,soon"),
     ("RETRY_AFTER", "60,0"),

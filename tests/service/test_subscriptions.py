@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from service import address, database, imports, ledger, subscriptions, tokens
+from service import address, database, imports, subscriptions, tokens
 from service.models import Newsroom, Subscription
 from service.settings import SettingsError
 from service.states import SubscriptionState
@@ -18,6 +18,8 @@ from tests.service.press import (
     START,
     after,
     at_once,
+    begin,
+    claim,
     configure,
     crowd,
     dispatched,
@@ -426,10 +428,9 @@ def test_mail_to_one_who_left_is_never_begun(press: Newsroom) -> None:
     emails = crowd(press, 3)
     number = dispatched(press)
     leave(emails[0], press)
-    batch = do(ledger.claim, number, "test", START, 10)
-    assert batch is not None
+    batch = claim(number)
     assert len(batch.mails) == 2
     leave(emails[1], press)
-    begun = [do(ledger.hand_over, batch.claim_id, mail, START) for mail in batch.mails]
+    begun = [begin(batch, mail) for mail in batch.mails]
     assert sorted(begun) == [False, True]
     assert sorted(rows("SELECT state FROM deliveries")) == ["claimed", "skipped", "skipped"]

@@ -137,6 +137,7 @@ def test_privacy_notice_names_who_and_how_long(site: TestClient) -> None:
         "dataskydd@norrvik.example.org",
         "7 dagar",
         "12 månader",
+        "365 dagar efter att utskicket",
         "artikel 6.1 a",
         "https://www.imy.se",
     ):
@@ -144,6 +145,7 @@ def test_privacy_notice_names_who_and_how_long(site: TestClient) -> None:
     finnish = site.get("/karhula/privacy").text
     assert "Karhulan kaupunki" in finnish
     assert "https://tietosuoja.fi" in finnish
+    assert "365 päivän" in finnish
 
 
 def test_newsrooms_colours_are_kept_for_ever_under_their_own_address(site: TestClient) -> None:

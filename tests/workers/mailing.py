@@ -5,6 +5,18 @@ from collections import Counter
 from tests.journeys.people import Room, room
 from tests.stack import Stack
 
+ENDINGS = "CREATE TABLE endings (pending integer NOT NULL)"
+NOTE = """INSERT INTO endings SELECT count(*) FROM deliveries
+ WHERE dispatch_id = NEW.id AND state IN ('queued', 'claimed', 'deferred')"""
+WHEN = "AFTER UPDATE OF state, finished_at ON dispatches FOR EACH ROW WHEN (NEW.state = 'finished')"
+WATCH_SQLITE = (f"CREATE TRIGGER ending {WHEN} BEGIN {NOTE}; END",)
+QUOTED = NOTE.replace("'", "''")
+FUNCTION = "CREATE FUNCTION note_ending() RETURNS trigger LANGUAGE plpgsql AS"
+WATCH_POSTGRESQL = (
+    f"{FUNCTION} 'BEGIN {QUOTED}; RETURN NULL; END'",
+    f"CREATE TRIGGER ending {WHEN} EXECUTE FUNCTION note_ending()",
+)
+
 
 class Mailing:
     """One release mailed to many, whose books are read straight from the rows: that is quick."""
@@ -38,6 +50,16 @@ class Mailing:
     def finish(self, timeout: float = 90) -> None:
         """Wait until the dispatch is finished."""
         self.stack.wait(lambda: self.state() == "finished", timeout, f"finished; {self.counts()}")
+
+    def watch(self) -> None:
+        """Let the database itself note each time that a dispatch is called finished, and what was pending then."""
+        sqlite = self.stack.database_url.startswith("sqlite")
+        for statement in (ENDINGS, *(WATCH_SQLITE if sqlite else WATCH_POSTGRESQL)):
+            self.stack.write(statement)
+
+    def endings(self) -> list[int]:
+        """Return how many were pending each time that the dispatch became finished."""
+        return [row["pending"] for row in self.stack.rows("SELECT pending FROM endings")]
 
     def duplicates(self) -> int:
         """Return how many mails the relay took more than once; each of them under one Message-ID."""

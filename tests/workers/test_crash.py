@@ -3,22 +3,24 @@
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
-from tests.conftest import Backend
-from tests.servers import Broker, Missing, Sink
+from tests.conftest import Backend, opened
+from tests.servers import Broker, Sink
 from tests.stack import Stack
+from tests.wire import connections
 from tests.workers.mailing import Mailing
 
 pytestmark = pytest.mark.storm
 
 FOLLOWERS = 2000
-CONNECTIONS = 1
+CONNECTIONS = 4
 """Of each sending process."""
 
 
-PAIRS = [("sqlite", "valkey"), ("postgresql", "redis-server")]
+PAIRS = [("sqlite", "valkey"), ("postgresql", "redis-server"), ("postgresql", "rabbitmq")]
 """The embedded default, and what an operator runs."""
 
 
@@ -27,10 +29,7 @@ def storm(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
     """An installation on each pair, with a sink that keeps no mail."""
     database, kind = request.param
     backend: Backend = request.getfixturevalue(f"{database}_backend")
-    try:
-        broker = Broker(kind)
-    except Missing as missing:
-        pytest.skip(str(missing))
+    broker = opened(kind)
     sink = Sink(keep=False)
     with Stack(tmp_path / "stack", backend.fresh(), broker, sink) as made:
         yield made
@@ -39,8 +38,9 @@ def storm(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
 
 
 def under_way(stack: Stack, followers: int = FOLLOWERS) -> Mailing:
-    """Return a dispatch of which the sink has counted 500 to 1,500."""
+    """Return a dispatch of which the sink has counted 500 to 1,500, at some 200 a second."""
     mailing = Mailing(stack, followers)
+    stack.sink.behave(delay_ms=20)
     stack.start("worker", "confirmations", "beat")
     mailing.publish()
     stack.sink.wait_for(500, timeout=60)
@@ -89,19 +89,44 @@ def test_a_worker_stopped_softly_sends_nothing_twice(stack: Stack) -> None:
 
 
 def test_a_worker_asleep_past_its_lease(stack: Stack) -> None:
-    stack.sink.behave(delay_ms=5)  # so that it falls asleep on the wire: SQLite's lock sleeps with its holder
     mailing = under_way(stack, followers=900)
-    stack.wait(lambda: asleep(stack, "worker"), what="it sleeps without the database's lock")
+    zombie = stack.processes["worker"].pid
+    stack.wait(lambda: asleep(stack, "worker"), what="it sleeps on the wire, without the database's lock")
+    on_the_wire = connections(zombie, stack.sink.port)
+    assert mailing.pending() > 0
     stack.start("worker.2")
     mailing.finish()
     stack.resume("worker")
-    stack.end("worker")
-    mailing.check(duplicates=CONNECTIONS)
+    stack.wait(lambda: connections(zombie, stack.sink.port) == 0, what="it has woken up and hung up")
+    assert stack.end("worker") == 0
+    assert 1 <= on_the_wire <= CONNECTIONS
+    mailing.check(duplicates=on_the_wire)
+
+
+def test_a_worker_ended_softly_under_a_slow_relay_is_gone_within_five_seconds(stack: Stack) -> None:
+    stack.sink.behave(delay_ms=900)
+    mailing = Mailing(stack, 60)
+    stack.start("worker", "confirmations", "beat")
+    mailing.publish()
+    for taken in (4, 9):
+        stack.sink.wait_for(taken)
+        began = monotonic()
+        assert stack.end("worker") == 0
+        assert monotonic() - began < 5
+        assert mailing.pending() > 0
+        stack.start("worker")
+    stack.sink.behave(delay_ms=0)
+    mailing.finish()
+    mailing.check(duplicates=0)
+    assert stack.value("SELECT sum(uncertain_events) FROM deliveries") == 0
 
 
 def asleep(stack: Stack, name: str) -> bool:
-    """Stop a process; where it holds SQLite's lock let it go on, and say so."""
+    """Stop a process with mail on the wire; where it has none, or holds SQLite's lock, let it go on and say so."""
     stack.pause(name)
+    if connections(stack.processes[name].pid, stack.sink.port) == 0:
+        stack.resume(name)  # between two rounds
+        return False
     if not stack.database_url.startswith("sqlite"):
         return True
     locker = sqlite3.connect(stack.database_url.removeprefix("sqlite:///"), isolation_level=None, timeout=0.2)

@@ -148,7 +148,7 @@ def resume(desk: Publisher, number: str) -> Response:
         if done:
             _note(session, desk, "dispatch.resume", found.id)
     if done:
-        bells.ring_again(found.id)
+        bells.ring_if_lost(found.id)
     return go(place(desk, found.id), "resumed" if done or found.state in UNDER_WAY else "ended-already")
 
 
@@ -185,7 +185,7 @@ def decide(desk: Publisher, number: str, form: Sent) -> Response:
         now = database.now(session)
         if settlement.decide_held(session, found.id, now, resend=resend):
             _note(session, desk, "dispatch.decide", found.id, resend=resend)
-    bells.ring_again(found.id)
+    bells.ring_if_lost(found.id)
     return go(place(desk, found.id), "decided")
 
 

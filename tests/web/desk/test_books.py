@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
-from service import database, ledger, newsrooms, relay, releases, settlement
+from service import database, expanding, folding, ledger, newsrooms, outcomes, relay, releases, settlement
+from service.expanding import Progress
 from service.models import Audit, Delivery, Dispatch, Subscription
 from service.release_file import parse
 from service.smtp import Accepted, Outcome, Refused, Uncertain
@@ -35,20 +36,19 @@ def mailing(*emails: str, expanded: bool = True) -> int:
         made = releases.publish(session, room, parse(RELEASE, "simhallen.md"), now).dispatch
         assert made is not None
         if expanded:
-            assert ledger.expand(session, made.id, now)
+            assert expanding.enter(session, made.id, now) is Progress.ALL
         return made.id
 
 
-def sent(number: int, **outcomes: Outcome) -> None:
+def sent(number: int, **answers: Outcome) -> None:
     """Let the relay answer each mail by the local part of its address; others are accepted."""
     with database.transaction() as session:
         now = database.now(session)
-        batch = ledger.claim(session, number, "test", now, 1000)
+        batch = ledger.claim(session, number, "test", now, 1000, 50)
         assert batch is not None
         for mail in batch.mails:
-            assert ledger.hand_over(session, batch.claim_id, mail, now)
-            said = outcomes.get((mail.address or "").partition("@")[0], Accepted(250, "2.0.0 taken"))
-            settlement.record(session, batch.claim_id, mail, said, now)
+            said = answers.get((mail.address or "").partition("@")[0], Accepted(250, "2.0.0 taken"))
+            outcomes.record(session, batch.claim_id, [(mail, said)], now)
         ledger.close(session, batch.claim_id)
         settlement.finish(session, number, now)
 
@@ -112,7 +112,7 @@ def test_when_nobody_takes_it_up_the_page_says_so(person: Callable[..., Person])
     someone.post(f"{at}/resume")
     assert "worker" not in someone.get(at).text, "a pause is not idleness"
     with database.transaction() as session:
-        ledger.expand(session, number, database.now(session))
+        expanding.enter(session, number, database.now(session))
     assert "worker" not in someone.get(at).text
     long_ago(number, minutes=2)
     with database.transaction() as session:
@@ -126,7 +126,7 @@ def test_when_nobody_takes_it_up_the_page_says_so(person: Callable[..., Person])
     assert "nobody answers" in page
     with database.transaction() as session:
         relay.back(session)
-        assert ledger.claim(session, number, "test", database.now(session), 1)
+        assert ledger.claim(session, number, "test", database.now(session), 1, 50)
     assert "worker" not in someone.get(at).text
 
 
@@ -150,7 +150,7 @@ def test_a_stopped_mailing_stays_fresh_until_nothing_is_in_hand(person: Callable
     number = mailing("eva@example.org", "nils@example.org")
     someone, at = person("publisher"), f"{ROOM}/dispatches/{number}"
     with database.transaction() as session:
-        assert ledger.claim(session, number, "test", database.now(session), 1)
+        assert ledger.claim(session, number, "test", database.now(session), 1, 50)
     someone.post(f"{at}/stop")
     page = someone.get(at).text
     assert "data-poll" in page
@@ -294,3 +294,34 @@ def test_an_editor_reads_and_no_more(person: Callable[..., Person]) -> None:
     for act in ("pause", "resume", "stop", "decide"):
         assert editor.post(f"{at}/{act}", {"resend": "yes"}).status_code == 403
     assert rows() == before
+
+
+def fold() -> None:
+    """Let a year and a day go by for what has ended, and the sweep do its part."""
+    with database.transaction() as session:
+        ended = database.now(session) - timedelta(days=366)
+        session.execute(update(Dispatch).values(finished_at=ended))
+        assert folding.fold(session, database.now(session)) > 0
+
+
+@pytest.mark.parametrize("role", ["editor", "publisher"])
+def test_of_an_old_mailing_the_numbers_are_left_and_the_page_says_why(person: Callable[..., Person], role: str) -> None:
+    number = mailing("eva@example.org", "nils@example.org", "per@example.org")
+    sent(number, nils=NO)
+    someone, at = person(role), f"{ROOM}/dispatches/{number}"
+    before = someone.get(at).text
+    assert f'href="{at}/refused"' in before
+    assert "siffrorna" not in before
+    assert "nils" in someone.get(f"{at}/refused").text or role == "editor"
+    fold()
+    page = someone.get(at).text
+    assert shown(page) == shown(before)
+    assert f'href="{at}/refused"' not in page
+    assert "finns bara siffrorna kvar" in page
+    assert "365 dagar efter" in page
+    listed = someone.get(f"{at}/refused")
+    assert listed.status_code == 200
+    assert "finns bara siffrorna kvar" in listed.text
+    assert "Ingen har" not in listed.text, "that nobody was refused would be wrong"
+    assert "<table" not in listed.text
+    assert "2 av 3" in someone.get(ROOM).text

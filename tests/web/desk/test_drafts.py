@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from service import database, drafts, ledger, newsrooms, release_file
+from service import database, drafts, expanding, ledger, newsrooms, release_file
 from service.models import Delivery
 from service.states import DeliveryKind, DeliveryState
 from tests.web.conftest import NORRVIK, WHEN, newsroom_of, rows
@@ -167,7 +167,7 @@ def test_the_list_says_the_state_in_words_and_the_books_in_a_line(person: Callab
     place = publisher.post(f"{path}/send", {"revision": revision(publisher, path)}).headers["Location"]
     dispatch = int(place.partition("?")[0].rpartition("/")[2])
     with database.transaction() as session:
-        ledger.expand(session, dispatch, database.now(session))
+        expanding.enter(session, dispatch, database.now(session))
         first, second, *_ = session.query(Delivery).filter(Delivery.kind == DeliveryKind.RELEASE)
         first.state, second.state = DeliveryState.ACCEPTED, DeliveryState.REFUSED
     later = write(publisher, headline="Senare")
@@ -216,8 +216,8 @@ def test_a_draft_of_which_a_test_waits_can_be_deleted(person: Callable[..., Pers
     assert writer.get(f"{path}/delete").status_code == 200
     assert writer.post(f"{path}/delete").headers["Location"] == f"{ROOM}?note=deleted"
     with database.transaction() as session:  # the mail that waited is not made of nothing
-        batch = ledger.claim(session, None, "test", database.now(session), 10)
-        assert batch is None or not ledger.hand_over(session, batch.claim_id, batch.mails[0], database.now(session))
+        batch = ledger.claim(session, None, "test", database.now(session), 10, 50)
+        assert batch is None or batch.mails == []
     assert acts()[-1] == "draft.delete"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from service import address, database, imports, ledger, newsrooms
+from service import address, database, expanding, imports, ledger, newsrooms
 from service.models import Audit, Delivery, Dispatch, Release, Version
 from service.states import DeliveryKind, DispatchState, ReleaseState
 from service.subscriptions import ConsentShown
@@ -221,7 +221,7 @@ def test_a_test_goes_to_oneself_alone_and_its_link_ends_nothing(person: Callable
     with database.transaction() as session:
         (test,) = session.scalars(select(Delivery).where(Delivery.kind == DeliveryKind.TEST))
         assert (test.subscription_id, test.dispatch_id) == (None, None)
-        batch = ledger.claim(session, None, "test", database.now(session), 10)
+        batch = ledger.claim(session, None, "test", database.now(session), 10, 50)
         assert batch is not None
         (mail,) = batch.mails
         assert (mail.address, mail.leave_token) == (writer.email, TEST_LEAVE_TOKEN)
@@ -338,7 +338,7 @@ def test_the_books_are_fresh_by_themselves_and_can_be_paused_and_stopped(person:
     books = publisher.post(f"{path}/send", {"revision": revision(publisher, f"{path}/send")}).headers["Location"]
     at = books.partition("?")[0]
     with database.transaction() as session:
-        ledger.expand(session, dispatches()[0].id, database.now(session))
+        expanding.enter(session, dispatches()[0].id, database.now(session))
     page = publisher.get(books).text
     assert f'data-poll="{at}/books"' in page, re.findall(r"<section.*?>", page)
     assert "3 = 0 + 3 + 0 + 0 + 0" in page

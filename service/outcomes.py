@@ -150,11 +150,8 @@ def _accept(dialect: str) -> Update:
     """The statement for all accepted mails of a group, given as a JSON list of [id, attempts, code, words]."""
     rows = bindparam("rows", type_=Text())
     each = func.json_each(rows) if dialect == "sqlite" else func.jsonb_array_elements(cast(rows, JSONB))
-    heard = (
-        each.table_valued(column("value", Text()), name="heard").render_derived()
-        if dialect != "sqlite"
-        else (each.table_valued(column("value", Text()), name="heard"))
-    )
+    heard = each.table_valued(column("value", Text()), name="heard")
+    heard = heard if dialect == "sqlite" else heard.render_derived()
 
     def told(place: int, kind: Any) -> Any:
         return cast(heard.c.value.op("->>")(literal_column(str(place))), kind)

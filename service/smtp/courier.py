@@ -82,16 +82,6 @@ class Courier:
             self._part(wire)
         self._selector.close()
 
-    @property
-    def busy(self) -> bool:
-        """Tell whether a mail is on its way."""
-        return any(wire.dialogue.busy for wire in self._wires)
-
-    @property
-    def connections(self) -> int:
-        """How many are open."""
-        return len(self._wires)
-
     def serve(self, post: Post) -> None:
         """Take mail from here from now on; none is on its way."""
         self._post = post

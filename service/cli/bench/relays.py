@@ -5,6 +5,7 @@ import re
 import shutil
 import socket
 import sys
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ def listens(port: int) -> bool:
     return False
 
 
-class Relay:
+class Relay(ABC):
     """A sink as a process of its own."""
 
     label: str
@@ -45,9 +46,9 @@ class Relay:
         """What goes into SMTP_URL."""
         return f"smtp://{HOST}:{self.port}"
 
+    @abstractmethod
     def count(self) -> int:
         """Return how many mails it has taken."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """End it."""

@@ -42,17 +42,13 @@ def import_addresses(
     rows = [new_row(newsroom, Address(text, key), consent.language, now) for key, text in ordered]
     session.execute(insert_into(session).values(rows).on_conflict_do_nothing())
     mine = (Subscription.newsroom_id == newsroom.id, Subscription.address_hash.in_(texts))
-    found = (
-        session.execute(
-            update(Subscription)
-            .where(*mine, Subscription.state == SubscriptionState.PENDING)
-            .values(state=SubscriptionState.CONFIRMED, confirmed_at=now, expires_at=None)
-            .returning(Subscription.id, Subscription.address_hash)
-            .execution_options(synchronize_session=False)
-        )
-        .tuples()
-        .all()
-    )
+    found = session.execute(
+        update(Subscription)
+        .where(*mine, Subscription.state == SubscriptionState.PENDING)
+        .values(state=SubscriptionState.CONFIRMED, confirmed_at=now, expires_at=None)
+        .returning(Subscription.id, Subscription.address_hash)
+        .execution_options(synchronize_session=False)
+    ).all()
     session.add_all(
         consent_row(number, newsroom, key or "", consent, now, mailed=False, confirmed=now) for number, key in found
     )

@@ -253,5 +253,5 @@ def reachable(session: Session, newsroom_id: int, now: datetime) -> int:
 def count(session: Session, newsroom_id: int) -> dict[SubscriptionState, int]:
     """Return how many subscriptions are in each state."""
     grouped = select(Subscription.state, func.count()).where(Subscription.newsroom_id == newsroom_id)
-    found = dict(session.execute(grouped.group_by(Subscription.state)).tuples().all())
+    found = dict(session.execute(grouped.group_by(Subscription.state)).all())
     return {state: found.get(state, 0) for state in SubscriptionState}

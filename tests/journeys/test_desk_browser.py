@@ -15,7 +15,7 @@ from tests.stack import Stack
 
 pytestmark = pytest.mark.browser
 PASSWORD = "fyra ord i en rad"
-FOLLOWERS = 40
+FOLLOWERS = 60
 
 
 @dataclass
@@ -181,7 +181,7 @@ def test_a_release_from_password_to_stopped_mailing(browser: Browser, office: Of
     log_in_again(visitor, office, address)
     write(visitor, headline)
     look_before_sending(visitor, office, address, headline)
-    office.sink.behave(delay_ms=150)
+    office.sink.behave(delay_ms=700)
     send(visitor, headline)
     stop(visitor, office)
     office.sink.behave(delay_ms=0)

@@ -63,11 +63,11 @@ def test_the_page_has_one_button_and_then_an_empty_follow_box(running: Stack) ->
 def test_nothing_is_begun_after_leaving_in_the_middle_of_a_dispatch(stack: Stack) -> None:
     stack.sink.behave(delay_ms=20)
     bath = room(stack)
-    bath.import_followers(*(f"f{n}@example.org" for n in range(300)))
+    bath.import_followers(*(f"f{n}@example.org" for n in range(1200)))
     stack.start()
     done = bath.publish("mitt-i")
     stack.sink.wait_for(20)
-    leavers = [f"f{n}@example.org" for n in range(90, 300, 10)]
+    leavers = [f"f{n}@example.org" for n in range(900, 1200, 15)]
     tokens = {
         row["address"]: row["leave_token"]
         for row in stack.rows("SELECT address, leave_token FROM subscriptions")
@@ -85,4 +85,4 @@ def test_nothing_is_begun_after_leaving_in_the_middle_of_a_dispatch(stack: Stack
     books = bath.books(done["dispatch"])
     assert int(str(books["skipped"])) > 0
     assert int(str(books["accepted"])) == len(stack.sink.log())
-    assert int(str(books["accepted"])) + int(str(books["skipped"])) == 300
+    assert int(str(books["accepted"])) + int(str(books["skipped"])) == 1200

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -218,11 +219,23 @@ def record(batch: Batch, mail: Mail, outcome: Outcome | TakenBack, now: datetime
 
 def settle(now: datetime) -> int:
     """Settle whatever can be settled, the database's clock at this moment; return how many claims."""
-    usual, database.clock = database.clock, lambda _: now
+    token = _moment.set(now)
     try:
         return recovery.recover()
     finally:
-        database.clock = usual
+        _moment.reset(token)
+
+
+_moment: ContextVar[datetime | None] = ContextVar("_moment", default=None)
+_usual = database.clock
+
+
+def _clock(session: Session) -> datetime:
+    """Return the moment set in this thread: several may settle at once, and none leaves its clock behind."""
+    return _moment.get() or _usual(session)
+
+
+database.clock = _clock
 
 
 @lru_cache

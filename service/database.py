@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -116,12 +117,13 @@ def _database_clock(session: Session) -> datetime:
     return told_at.astimezone(UTC)
 
 
-clock: Callable[[Session], datetime] = _database_clock
+clock: ContextVar[Callable[[Session], datetime]] = ContextVar("clock", default=_database_clock)
+"""Whose clock tells the time, in this thread."""
 
 
 def now(session: Session) -> datetime:
     """Return the moment by the database's clock, in UTC."""
-    return clock(session)
+    return clock.get()(session)
 
 
 def is_away(error: BaseException) -> bool:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -219,23 +218,11 @@ def record(batch: Batch, mail: Mail, outcome: Outcome | TakenBack, now: datetime
 
 def settle(now: datetime) -> int:
     """Settle whatever can be settled, the database's clock at this moment; return how many claims."""
-    token = _moment.set(now)
+    usual = database.clock.set(lambda _: now)
     try:
         return recovery.recover()
     finally:
-        _moment.reset(token)
-
-
-_moment: ContextVar[datetime | None] = ContextVar("_moment", default=None)
-_usual = database.clock
-
-
-def _clock(session: Session) -> datetime:
-    """Return the moment set in this thread: several may settle at once, and none leaves its clock behind."""
-    return _moment.get() or _usual(session)
-
-
-database.clock = _clock
+        database.clock.reset(usual)
 
 
 @lru_cache

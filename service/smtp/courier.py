@@ -138,7 +138,6 @@ class Courier:
             self._places = self._places or self._look_up()
             pipelined = monotonic() > _wary.get(self.relay, 0)
             talk = Dialogue(self.relay, self._post, pipelined=pipelined, ahead=self.ahead)
-            talk = Dialogue(self.relay, self._post, pipelined=pipelined, ahead=self.ahead)
             wire = Wire(talk, self.relay, self._tls, self._places[0])
         except (OSError, UnicodeError) as error:
             self._failed(str(getattr(error, "strerror", "") or error))

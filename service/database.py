@@ -135,10 +135,22 @@ def is_away(error: BaseException) -> bool:
     return isinstance(error, OperationalError) or error.connection_invalidated
 
 
-class Standing:
-    """A connection kept for many short transactions: neither the pool nor a sign of life is asked for between two.
+def tried(work: Callable[[Session], object]) -> bool:
+    """Do work in a transaction of its own; False where the database is away."""
+    try:
+        with transaction() as session:
+            work(session)
+    except DBAPIError as error:
+        if not is_away(error):
+            raise
+        return False
+    return True
 
-    Use it in a `with` block.
+
+class Standing:
+    """A connection kept for many statements: neither the pool nor a sign of life is asked for between two.
+
+    On PostgreSQL each statement is a transaction. Use it in a `with` block.
     """
 
     def __init__(self) -> None:
@@ -152,7 +164,7 @@ class Standing:
         self._close()
 
     def tried(self, work: Callable[[Session], object]) -> bool:
-        """Do work in a transaction of its own; False where the database is away."""
+        """Do work; False where the database is away."""
         try:
             session = self._session or self._open()
             with session.begin():

@@ -13,14 +13,13 @@ from time import monotonic
 from sqlalchemy.orm import Session
 
 from service import database, ledger, relay, settings, settlement
+from service.beside import Beside
 from service.composing import Composer
+from service.holding import SOON, WINDOW, Helpers
 from service.journal import Journal
 from service.ledger import TURN, Batch
-from service.sending import WINDOW, Means, Sending, Turns, stopping
+from service.sending import Means, Sending, Turns, stopping
 from service.smtp import Courier, Pace, Relay, relay_of
-
-WORTH = 2.0
-"""Seconds of work in a claim, at the present speed."""
 
 AT_ONCE = 0.5
 """Seconds of work in a claim where SMTP_MAX_RATE shares it out."""
@@ -44,15 +43,17 @@ def deliver(dispatch_id: int | None) -> Round:
     sent = 0
     with (
         _journal() as journal,
-        database.Standing() as standing,
         Courier(way, speed, ahead=speed.most <= AHEAD_UP_TO) as courier,
+        database.Standing() as standing,
+        Beside(standing.tried, courier.wake) as writing,
+        Beside(database.tried, courier.wake) as growing,
     ):
-        means = Means(Composer(dispatch_id), journal, speed, standing)
+        means = Means(Composer(dispatch_id), journal, speed, Helpers(writing, growing))
         while not stopping.is_set() and not courier.away:
             began = monotonic()
             if began >= until:
                 return Round(sent, again=True)
-            size = speed.worth(min(WORTH, until - began))
+            size = speed.worth(min(SOON, until - began))
             got = database.insist(partial(_claim, dispatch_id, journal, size))
             if got is None:
                 break
@@ -62,7 +63,6 @@ def deliver(dispatch_id: int | None) -> Round:
             sending = Sending(got.batch, means, began)
             sending.turns = Turns(began + got.wait, got.interval)
             sending.run(courier, until)
-            speed.measured(sending.sent, monotonic() - began)
             sent += sending.sent
     return Round(sent, again=False)
 

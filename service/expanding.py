@@ -30,8 +30,8 @@ RANGE = 5_000
 TURN = 5.0
 """Seconds of ranges; then other dispatches get their turn."""
 
-BREATH = 0.12
-"""Seconds between two ranges on SQLite, whose writers ask for their turn every 0.1 s instead of queueing."""
+BREATH_AFTER, BREATH = 0.4, 0.12
+"""Seconds of ranges on SQLite, and of rest behind them: its writers do not queue, but ask again every 0.1 s."""
 
 
 class Progress(Enum):
@@ -72,14 +72,16 @@ def expand(dispatch_id: int, stopping: Callable[[], bool], size: int = RANGE) ->
 
     A worker that finds that another has entered the range it was about to leaves the rest to that one.
     """
-    end = time.monotonic() + TURN
+    began = rested = time.monotonic()
     while True:
         with database.transaction() as session:
             progress = enter(session, dispatch_id, database.now(session), size)
-            breath = BREATH if session.get_bind().dialect.name == "sqlite" else 0
-        if progress is not Progress.SOME or time.monotonic() > end or stopping():
+            queueing = session.get_bind().dialect.name != "sqlite"
+        if progress is not Progress.SOME or time.monotonic() > began + TURN or stopping():
             return progress
-        Event().wait(breath)
+        if not queueing and time.monotonic() > rested + BREATH_AFTER:
+            Event().wait(BREATH)
+            rested = time.monotonic()
 
 
 def enter(session: Session, dispatch_id: int, now: datetime, size: int = RANGE) -> Progress:

@@ -19,10 +19,10 @@ from sqlalchemy import (
     func,
     insert,
     literal,
-    or_,
     select,
     text,
     true,
+    tuple_,
     union_all,
     update,
 )
@@ -138,15 +138,41 @@ def claim(
     )
     session.add(held)
     session.flush()
-    due = select(Delivery.id).where(_lane(dispatch_id), DUE, Delivery.due_at <= now)
-    due = due.order_by(Delivery.due_at, Delivery.id).limit(size).with_for_update(skip_locked=True)
-    taken = update(Delivery).where(among(session, due))
-    if touched(session, taken.values(state=S.CLAIMED, claim_id=held.id)) == 0:
+    if not _take(session, held.id, _lane(dispatch_id), now, size):
         session.delete(held)
         return None
-    mails = mails_of(session, held.id, now)
-    skip_unwelcome(session, held.id, {mail.id for mail in mails if not mail.welcome}, now)
-    return Batch(held.id, [mail for mail in mails if mail.welcome], now)
+    return Batch(held.id, _welcome_ones(session, held.id, now), now)
+
+
+def more(session: Session, batch: Batch, dispatch_id: int | None, after: int, now: datetime, size: int) -> list[Mail]:
+    """Take hold of up to `size` further mails for a claim, those behind the delivery `after` in the order of sending.
+
+    The claim is looked at last: who settles it meanwhile waits for that, and lets go of these as well.
+    """
+    last = select(Delivery.due_at, Delivery.id).where(Delivery.id == after)
+    behind = tuple_(Delivery.due_at, Delivery.id) > last.scalar_subquery()
+    if not _take(session, batch.claim_id, and_(_lane(dispatch_id), behind), now, size):
+        return []
+    mails = _welcome_ones(session, batch.claim_id, now, behind)
+    its = update(Claim).where(Claim.id == batch.claim_id, Claim.closed.is_(False))
+    if touched(session, its.values(lease_until=now + lease())) == 0:
+        touched(session, let_go(batch.claim_id))
+        return []
+    return mails
+
+
+def _take(session: Session, claim_id: int, which: ColumnElement[bool], now: datetime, size: int) -> bool:
+    due = select(Delivery.id).where(which, DUE, Delivery.due_at <= now)
+    due = due.order_by(Delivery.due_at, Delivery.id).limit(size).with_for_update(skip_locked=True)
+    taken = update(Delivery).where(among(session, due))
+    return touched(session, taken.values(state=S.CLAIMED, claim_id=claim_id)) > 0
+
+
+def _welcome_ones(session: Session, claim_id: int, now: datetime, *which: ColumnElement[bool]) -> list[Mail]:
+    """Return the mails of a claim that may go; skip the others."""
+    mails = mails_of(session, claim_id, now, *which)
+    skip_unwelcome(session, claim_id, {mail.id for mail in mails if not mail.welcome}, now)
+    return [mail for mail in mails if mail.welcome]
 
 
 def _lane(dispatch_id: int | None) -> ColumnElement[bool]:
@@ -156,7 +182,7 @@ def _lane(dispatch_id: int | None) -> ColumnElement[bool]:
     return and_(Delivery.dispatch_id == dispatch_id, sending)
 
 
-def mails_of(session: Session, claim_id: int, now: datetime) -> list[Mail]:
+def mails_of(session: Session, claim_id: int, now: datetime, *which: ColumnElement[bool]) -> list[Mail]:
     """Return what a claim still holds, in the order of sending: at whom the relay hung up last time goes last."""
     rows = session.connection().execute(
         _held(
@@ -171,7 +197,9 @@ def mails_of(session: Session, claim_id: int, now: datetime) -> list[Mail]:
             func.coalesce(Subscription.leave_token, literal(TEST_LEAVE_TOKEN)),
             func.coalesce(Subscription.language, literal("")),
             _welcome(now),
-        ).order_by(Delivery.dropped, Delivery.due_at, Delivery.id)
+        )
+        .where(*which)
+        .order_by(Delivery.dropped, Delivery.due_at, Delivery.id)
     )
     return [Mail._make(row) for row in rows]
 
@@ -236,29 +264,6 @@ def close(session: Session, claim_id: int) -> None:
 def state_of(session: Session, dispatch_id: int) -> DispatchState:
     """Return a dispatch's state now."""
     return session.scalars(select(Dispatch.state).where(Dispatch.id == dispatch_id)).one()
-
-
-def bell_heard(session: Session, dispatch_id: int, bell: int) -> bool:
-    """Take a dispatch's bell; False where its number is not the one that counts: somebody else has heard it."""
-    its = update(Dispatch).where(Dispatch.id == dispatch_id, Dispatch.bell == bell)
-    return touched(session, its.values(bell=bell + 1, rung_at=None)) == 1
-
-
-def bell_to_ring(session: Session, dispatch_id: int, now: datetime) -> int:
-    """Return the number of a dispatch's bell, and note that it is being rung."""
-    its = update(Dispatch).where(Dispatch.id == dispatch_id).values(rung_at=now).returning(Dispatch.bell)
-    return session.scalars(its.execution_options(synchronize_session=False)).one()
-
-
-def not_rung(session: Session, dispatch_id: int) -> None:
-    """Note that a bell could not be rung."""
-    touched(session, update(Dispatch).where(Dispatch.id == dispatch_id).values(rung_at=None))
-
-
-def unheard(session: Session, dispatch_id: int, now: datetime) -> bool:
-    """Tell whether a dispatch has no bell on its way, or one so old that it may be lost."""
-    lost = or_(Dispatch.rung_at.is_(None), Dispatch.rung_at < now - 2 * TURN)
-    return session.scalar(select(Dispatch.id).where(Dispatch.id == dispatch_id, lost)) is not None
 
 
 def skip_subscription(session: Session, subscription_id: int, now: datetime) -> None:

@@ -6,6 +6,7 @@ One thread drives all connections by a selector, so that a slow one stalls none 
 import selectors
 import socket
 import ssl
+from contextlib import suppress
 from time import monotonic
 from types import TracebackType
 from typing import Protocol, Self
@@ -19,6 +20,9 @@ from service.smtp.wire import Place, Wire
 
 LOOK = 0.25
 """Seconds after which time-outs are looked at, whatever comes."""
+
+PULLS = 1024
+"""Wakings heard at a time."""
 
 WARY = 300.0
 """Seconds for which a relay that ended over pipelined commands is spoken to one command at a time."""
@@ -65,9 +69,14 @@ class Courier:
         self._post: Post = NoPost()
         self._given = tls
         self._wires: dict[Wire, int] = {}
+        self._idle: set[Wire] = set()
         self._places: list[Place] = []
         self._looked_at = monotonic()
         self._selector = selectors.DefaultSelector()
+        self._bell, self._rope = socket.socketpair()
+        self._bell.setblocking(False)
+        self._rope.setblocking(False)
+        self._selector.register(self._bell, selectors.EVENT_READ)
 
     def __enter__(self) -> Self:
         return self
@@ -81,6 +90,8 @@ class Courier:
                 wire.push()
             self._part(wire)
         self._selector.close()
+        self._bell.close()
+        self._rope.close()
 
     def serve(self, post: Post) -> None:
         """Take mail from here from now on; none is on its way."""
@@ -91,17 +102,24 @@ class Courier:
     def turn(self, timeout: float) -> None:
         """Take and send what can be taken and sent; wait at most so many seconds for it."""
         self._match_pace()
-        for wire in list(self._wires):
-            if not wire.dialogue.busy:
-                wire.dialogue.fill()
-                wire.push()
-                self._see_to(wire)
+        for wire in list(self._idle):
+            wire.dialogue.fill()
+            wire.push()
+            self._see_to(wire)
         for key, ready in self._selector.select(min(timeout, LOOK)):
             wire = key.data
+            if wire is None:
+                self._bell.recv(PULLS)
+                continue
             wire.move(readable=bool(ready & selectors.EVENT_READ))
             self._see_to(wire)
         if monotonic() > self._looked_at + LOOK:
             self._look()
+
+    def wake(self) -> None:
+        """End a `turn` that waits; any thread may call it."""
+        with suppress(BlockingIOError):  # it has been woken often enough
+            self._rope.send(b".")
 
     def drain(self) -> None:
         """Begin nothing more: only what is between its final dot and the reply is waited for."""
@@ -115,19 +133,17 @@ class Courier:
 
     def _match_pace(self) -> None:
         """Open what is wanted and allowed, retire what is not allowed any more."""
-        for wire in list(self._wires)[self.pace.connections :]:
-            wire.dialogue.retire()
-            wire.push()
-            self._see_to(wire)
-        idle = sum(not wire.dialogue.busy for wire in self._wires)
-        while not self.away and len(self._wires) < self._most and idle < self._post.waiting:
+        if len(self._wires) > self.pace.connections:
+            for wire in list(self._wires)[self.pace.connections :]:
+                wire.dialogue.retire()
+                wire.push()
+                self._see_to(wire)
+        idle = len(self._idle)
+        while len(self._wires) < self.pace.connections and not self.away and idle < self._post.waiting:
+            if self._wires and not self._ready:  # the first one tells whether the relay is there
+                return
             idle += 1
             self._open()
-
-    @property
-    def _most(self) -> int:
-        """How many may be open: the first one tells whether the relay is there."""
-        return self.pace.connections if self._ready else 1
 
     @property
     def _ready(self) -> bool:
@@ -143,6 +159,7 @@ class Courier:
             self._failed(str(getattr(error, "strerror", "") or error))
             return
         self._wires[wire] = selectors.EVENT_WRITE
+        self._idle.add(wire)
         self._selector.register(wire.socket, selectors.EVENT_WRITE, wire)
 
     def _look_up(self) -> list[Place]:
@@ -155,6 +172,10 @@ class Courier:
             self._part(wire)
             self._learn(wire.dialogue)
             return
+        if wire.dialogue.busy:
+            self._idle.discard(wire)
+        else:
+            self._idle.add(wire)
         wants = selectors.EVENT_READ | (selectors.EVENT_WRITE if wire.wants_to_write else 0)
         if self._wires[wire] != wants:
             self._wires[wire] = wants
@@ -190,4 +211,5 @@ class Courier:
     def _part(self, wire: Wire) -> None:
         self._selector.unregister(wire.socket)
         del self._wires[wire]
+        self._idle.discard(wire)
         wire.close()

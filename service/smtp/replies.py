@@ -46,26 +46,26 @@ class Replies:
         return [reply for reply in map(self._line, lines) if reply]
 
     def _line(self, line: bytes) -> Reply | None:
-        code, more, text = _read(line)
-        if self._lines and (code != self._code or len(self._lines) >= LONGEST_REPLY):
+        reply, more = _read(line)
+        if not (more or self._lines):
+            return reply
+        if self._lines and (reply.code != self._code or len(self._lines) >= LONGEST_REPLY):
             raise Nonsense(f"the relay speaks no SMTP: {plain(line)}")
+        self._code = reply.code
+        self._lines += reply.lines
         if more:
-            self._code = code
-            self._lines.append(text)
             return None
-        reply = Reply(code, (*self._lines, text))
-        if self._lines:
-            self._lines = []
-        return reply
+        lines, self._lines = self._lines, []
+        return Reply(self._code, tuple(lines))
 
 
 @lru_cache(maxsize=64)  # a relay says the same few lines for every mail
-def _read(line: bytes) -> tuple[int, bool, bytes]:
-    """Return a line's code, whether others follow, and its text."""
+def _read(line: bytes) -> tuple[Reply, bool]:
+    """Return a line as a reply, and whether others follow that belong to it."""
     found = _LINE.fullmatch(line.removesuffix(b"\r"))
     if found is None:
         raise Nonsense(f"the relay speaks no SMTP: {plain(line)}")
-    return int(found[1]), found[2] == b"-", found[3] or b""
+    return Reply(int(found[1]), (found[3] or b"",)), found[2] == b"-"
 
 
 def plain(words: bytes) -> str:

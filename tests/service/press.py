@@ -28,13 +28,13 @@ from service import (
     tokens,
 )
 from service.expanding import Progress
+from service.holding import WINDOW
 from service.journal import Journal
 from service.ledger import Batch
 from service.models import Claim, Newsroom, Subscription
 from service.outcomes import Mail, TakenBack
 from service.release_file import parse as parse_release
 from service.releases import Publication
-from service.sending import WINDOW
 from service.smtp import Accepted, Outcome
 from service.subscriptions import ConsentShown
 

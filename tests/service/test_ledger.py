@@ -19,10 +19,10 @@ from hypothesis.stateful import (
 
 from service import books, database, ledger, settlement
 from service import settings as service_settings
+from service.holding import WINDOW
 from service.ledger import Batch
 from service.models import Newsroom
 from service.outcomes import Mail, TakenBack
-from service.sending import WINDOW
 from service.smtp import Accepted, Outcome, Refused, Uncertain
 from service.states import DeliveryKind
 from tests.conftest import Backend

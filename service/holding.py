@@ -1,0 +1,252 @@
+"""A claim, looked after while its mails are sent: what the database is told and asked meanwhile, beside the sending.
+
+Outcomes are written down in groups. Twice a second pause, cancel and endings are read again, and the lease is
+prolonged; and before the mails run out, more are taken hold of.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from time import monotonic
+from typing import NamedTuple
+
+from sqlalchemy.orm import Session
+
+from service import database, ledger, relay, settings, settlement
+from service.beside import Beside
+from service.ledger import Batch, Look
+from service.outcomes import Entry, Mail, record
+from service.smtp import Pace
+from service.states import DispatchState
+
+WINDOW = 50
+"""Mails that a connection has, or whose outcome is not known to be in the database."""
+
+GROUP = 0.75
+"""The share of the window's room at which outcomes are written down; the rest is used meanwhile."""
+
+GROUP_AFTER = 0.25
+"""Seconds after which outcomes are written down, however few."""
+
+LOOK_EVERY = 0.5
+"""Seconds after which pause, cancel, endings and the claim are read again."""
+
+FRESH = 0.95
+"""Seconds for which a look is good: no content is sent later than that."""
+
+MARGIN = 0.1
+"""The share of a lease before its end at which nothing new is begun."""
+
+SOON, WORTH = 0.5, 2.0
+"""Seconds of work, at the present speed: with less than SOON in hand more is taken hold of, up to WORTH."""
+
+
+class Helpers(NamedTuple):
+    """Who does database work beside the sending: the claim's, and a claim's growth, which takes longer."""
+
+    writing: Beside
+    growing: Beside
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a look has shown; `offset`: the database's clock when the monotonic time was 0."""
+
+    look: Look
+    offset: datetime
+
+
+@dataclass
+class Visit:
+    """What to write down, whom to skip, whether to say that the relay is back, and whether to look around.
+
+    `read_at`: a monotonic time before the look. Nothing of it changes while it is being paid; what it has `seen` is
+    for whoever waits for its end.
+    """
+
+    batch: Batch
+    dispatch_id: int | None
+    moment: datetime
+    entries: list[Entry]
+    skip: set[int]
+    back: bool
+    look: bool
+    read_at: float = field(default_factory=monotonic)
+    seen: Seen | None = None
+
+    def pay(self, session: Session) -> None:
+        """Do it, in this order: what was accepted is not skipped, though its reader has left since."""
+        claim_id = self.batch.claim_id
+        record(session, claim_id, self.entries, self.moment)
+        ledger.skip_unwelcome(session, claim_id, self.skip, self.moment)
+        if self.back:
+            relay.back(session)
+        if self.look:
+            now = database.now(session)
+            offset = now - timedelta(seconds=monotonic())
+            self.seen = Seen(ledger.look(session, self.batch, self.dispatch_id, now), offset)
+
+
+@dataclass
+class Growth:
+    """A claim's growth by up to `size` mails behind `after`; `mails` is for whoever waits for its end."""
+
+    batch: Batch
+    dispatch_id: int | None
+    after: int
+    size: int
+    mails: list[Mail] = field(default_factory=list)
+
+    def take(self, session: Session) -> None:
+        """Take hold of them."""
+        now = database.now(session)
+        self.mails = ledger.more(session, self.batch, self.dispatch_id, self.after, now, self.size)
+
+
+class Holding:
+    """A claim as this process knows it.
+
+    `unwelcome`: mails that may not go any more; `over`: nothing more may be begun; `blind`: nor while the database is
+    away.
+    """
+
+    def __init__(self, batch: Batch, dispatch_id: int | None, helpers: Helpers, read_at: float) -> None:
+        """`read_at`: a monotonic time just before the claim."""
+        self.batch, self.dispatch_id, self.helpers = batch, dispatch_id, helpers
+        self.unwelcome: set[int] = set()
+        self.over = self.blind = False
+        self._entries: list[Entry] = []
+        self._visit: Visit | None = None
+        self._growth: Growth | None = None
+        self._to_skip: set[int] = set()
+        self._answered = self._told = False
+        self._last = batch.mails[-1].id if _may_grow(batch.mails) else None
+        self._offset = batch.claimed_at - timedelta(seconds=monotonic())
+        self._looked_at = self._written_at = self._grew_at = read_at
+        self._seen(read_at)
+
+    @property
+    def fresh(self) -> bool:
+        """Tell whether a mail may be begun, as far as the last look has shown."""
+        return not self.over and not self.blind and monotonic() <= self._good_until
+
+    @property
+    def unwritten(self) -> int:
+        """How many outcomes are not known to be in the database."""
+        return len(self._entries) + (len(self._visit.entries) if self._visit else 0)
+
+    @property
+    def growing(self) -> bool:
+        """Tell whether more mails may be on their way here."""
+        return self._growth is not None
+
+    def write(self, entry: Entry, *, answered: bool) -> None:
+        """Have an outcome written down. `answered`: the relay said it, so that it is there."""
+        self._entries.append(entry)
+        self._answered = self._answered or answered
+
+    def look_after(self, taken: int, begun: set[int]) -> None:
+        """Hear what came of the last visit, and pay another where it is time; of so many mails taken these are begun."""
+        if self._visit is not None:
+            if self.helpers.writing.busy:
+                self.over = self.over or self._too_late()
+                return
+            self._hear_of(self._visit)
+        look = monotonic() >= self._looked_at + LOOK_EVERY
+        if look or self._to_skip or self._worth_writing(taken):
+            self._begin_visit(begun, look=look)
+
+    def more(self, left: int, until: float, pace: Pace) -> list[Mail]:
+        """Return the mails taken hold of since; see that there are more in time where so many are left.
+
+        No more than can be sent until that monotonic time.
+        """
+        if self._growth is not None:
+            return [] if self.helpers.growing.busy else self._grown(self._growth)
+        moment = monotonic()
+        if (
+            self._last is None
+            or self.over
+            or self.blind
+            or left >= pace.worth(SOON)
+            or moment < self._grew_at + SOON / 5
+        ):
+            return []
+        self._grew_at = moment
+        size = pace.worth(min(WORTH, until - moment)) - left
+        if size > 0:
+            self._growth = Growth(self.batch, self.dispatch_id, self._last, size)
+            self.helpers.growing.begin(self._growth.take)
+        return []
+
+    def join(self) -> None:
+        """Wait for what goes on beside."""
+        if self._visit is not None:
+            self._hear_of(self._visit)
+        if self._growth is not None:
+            self._grown(self._growth)
+
+    def end(self, away: str, session: Session, now: datetime) -> None:
+        """Write down the rest, and why the relay is `away` if it is; let go of what was not begun."""
+        record(session, self.batch.claim_id, self._entries, now)
+        if self._back():
+            relay.back(session)
+        if away:
+            relay.away(session, away, now)
+        ledger.close(session, self.batch.claim_id)
+        if self.dispatch_id is not None and ledger.state_of(session, self.dispatch_id) is DispatchState.CANCELLED:
+            settlement.skip_cancelled(session, now)
+
+    def _worth_writing(self, taken: int) -> bool:
+        """Tell whether outcomes are many, so that the rest of the window lasts until they are written; or old."""
+        if monotonic() > self._written_at + GROUP_AFTER:
+            return bool(self._entries)
+        return not self.blind and len(self._entries) > GROUP * (WINDOW - taken)
+
+    def _begin_visit(self, begun: set[int], *, look: bool) -> None:
+        moment = self._offset + timedelta(seconds=monotonic())  # by the database's clock, as it was at the last look
+        skip = self._to_skip - begun
+        visit = Visit(self.batch, self.dispatch_id, moment, self._entries, skip, self._back(), look)
+        self._visit, self._entries, self._to_skip = visit, [], set()
+        if look:
+            self._looked_at = visit.read_at
+        self.helpers.writing.begin(visit.pay)
+
+    def _back(self) -> bool:
+        """Tell whether the ledger is still to be told that the relay is there."""
+        return self._answered and not self._told
+
+    def _hear_of(self, visit: Visit) -> None:
+        """Learn what a visit has shown, and wait for it if need be."""
+        self.blind = not self.helpers.writing.result()
+        self._visit, self._written_at = None, monotonic()
+        if self.blind:  # what may have been written all the same can be written again
+            self._entries = visit.entries + self._entries
+            self._to_skip |= visit.skip
+            self.over = self.over or self._too_late()
+            return
+        self._told = self._told or visit.back
+        if visit.seen is not None:
+            look, self._offset = visit.seen.look, visit.seen.offset
+            self._to_skip |= look.unwelcome - self.unwelcome
+            self.unwelcome |= look.unwelcome
+            self.over = self.over or not (look.alive and look.sending)
+            self._seen(visit.read_at)
+
+    def _seen(self, read_at: float) -> None:
+        self._good_until = read_at + min(FRESH, settings.current().lease * (1 - MARGIN))
+
+    def _too_late(self) -> bool:
+        return monotonic() > self._good_until + settings.current().lease
+
+    def _grown(self, growth: Growth) -> list[Mail]:
+        """Return the mails of a growth, and wait for it if need be; the last one where there were fewer than wanted."""
+        done = self.helpers.growing.result()
+        self._growth = None
+        if done:
+            self._last = growth.mails[-1].id if len(growth.mails) == growth.size and _may_grow(growth.mails) else None
+        return growth.mails if done else []
+
+
+def _may_grow(mails: list[Mail]) -> bool:
+    """Tell whether others can follow these in the order of sending: nobody's turn comes last."""
+    return bool(mails) and not any(mail.dropped for mail in mails)

@@ -15,9 +15,9 @@ from sqlalchemy.orm import Session
 from service import database, ledger, relay, settings, settlement
 from service.beside import Beside
 from service.composing import Composer
-from service.holding import SOON, WINDOW, Helpers
+from service.holding import SOON, WINDOW, Helpers, Turn
 from service.journal import Journal
-from service.ledger import TURN, Batch
+from service.ledger import Batch
 from service.sending import Means, Sending, Turns, stopping
 from service.smtp import Courier, Pace, Relay, relay_of
 
@@ -38,7 +38,7 @@ class Round:
 
 def deliver(dispatch_id: int | None) -> Round:
     """Send what is due of a dispatch (None: confirmations, notices, tests) for one round."""
-    until = monotonic() + TURN.total_seconds()
+    turn = Turn()
     way, speed = _way(), pace()
     sent = 0
     with (
@@ -48,21 +48,21 @@ def deliver(dispatch_id: int | None) -> Round:
         Beside(standing.tried, courier.wake) as writing,
         Beside(database.tried, courier.wake) as growing,
     ):
-        means = Means(Composer(dispatch_id), journal, speed, Helpers(writing, growing))
+        means = Means(turn, Composer(dispatch_id), journal, speed, Helpers(writing, growing))
         while not stopping.is_set() and not courier.away:
-            began = monotonic()
-            if began >= until:
+            if turn.left < 0:
                 return Round(sent, again=True)
-            size = speed.worth(min(SOON, until - began))
+            began = monotonic()
+            size = speed.worth(min(SOON, turn.left))
             got = database.insist(partial(_claim, dispatch_id, journal, size))
             if got is None:
                 break
             if got.batch is None:
-                _rest(min(got.wait, until - monotonic()))
+                _rest(min(got.wait, turn.left))
                 continue
             sending = Sending(got.batch, means, began)
             sending.turns = Turns(began + got.wait, got.interval)
-            sending.run(courier, until)
+            sending.run(courier)
             sent += sending.sent
     return Round(sent, again=False)
 

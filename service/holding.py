@@ -39,6 +39,30 @@ MARGIN = 0.1
 SOON, WORTH = 0.5, 2.0
 """Seconds of work, at the present speed: with less than SOON in hand more is taken hold of, up to WORTH."""
 
+SPARE = 0.1
+"""Seconds of work that is better let go of at the end of a round than missing: then connections would be idle."""
+
+
+LONGEST = 30.0
+"""Seconds that a round lasts at most: its journal is begun anew at its end, and would grow for ever."""
+
+
+class Turn:
+    """A round's time, monotonic: ledger.TURN, and as long again from each look at which nobody else waited."""
+
+    def __init__(self) -> None:
+        self._began = monotonic()
+        self.prolong(self._began)
+
+    def prolong(self, moment: float) -> None:
+        """Let it last for a turn from this moment on."""
+        self.until = min(moment + ledger.TURN.total_seconds(), self._began + LONGEST)
+
+    @property
+    def left(self) -> float:
+        """Return the seconds that are left."""
+        return self.until - monotonic()
+
 
 class Helpers(NamedTuple):
     """Who does database work beside the sending: the claim's, and a claim's growth, which takes longer."""
@@ -109,9 +133,9 @@ class Holding:
     away.
     """
 
-    def __init__(self, batch: Batch, dispatch_id: int | None, helpers: Helpers, read_at: float) -> None:
+    def __init__(self, batch: Batch, dispatch_id: int | None, turn: Turn, helpers: Helpers, read_at: float) -> None:
         """`read_at`: a monotonic time just before the claim."""
-        self.batch, self.dispatch_id, self.helpers = batch, dispatch_id, helpers
+        self.batch, self.dispatch_id, self.turn, self.helpers = batch, dispatch_id, turn, helpers
         self.unwelcome: set[int] = set()
         self.over = self.blind = False
         self._entries: list[Entry] = []
@@ -121,7 +145,8 @@ class Holding:
         self._answered = self._told = False
         self._last = batch.mails[-1].id if _may_grow(batch.mails) else None
         self._offset = batch.claimed_at - timedelta(seconds=monotonic())
-        self._looked_at = self._written_at = self._grew_at = read_at
+        self._looked_at = self._written_at = read_at
+        self._grew_at = read_at - SPARE
         self._seen(read_at)
 
     @property
@@ -145,7 +170,7 @@ class Holding:
         self._answered = self._answered or answered
 
     def look_after(self, taken: int, begun: set[int]) -> None:
-        """Hear what came of the last visit, and pay another where it is time; of so many mails taken these are begun."""
+        """Hear what came of the last visit, and pay another where it is time; of `taken` mails these are `begun`."""
         if self._visit is not None:
             if self.helpers.writing.busy:
                 self.over = self.over or self._too_late()
@@ -155,27 +180,21 @@ class Holding:
         if look or self._to_skip or self._worth_writing(taken):
             self._begin_visit(begun, look=look)
 
-    def more(self, left: int, until: float, pace: Pace) -> list[Mail]:
+    def more(self, left: int, pace: Pace) -> list[Mail]:
         """Return the mails taken hold of since; see that there are more in time where so many are left.
 
-        No more than can be sent until that monotonic time.
+        Hardly more than can be sent in this round.
         """
         if self._growth is not None:
             return [] if self.helpers.growing.busy else self._grown(self._growth)
-        moment = monotonic()
-        if (
-            self._last is None
-            or self.over
-            or self.blind
-            or left >= pace.worth(SOON)
-            or moment < self._grew_at + SOON / 5
-        ):
+        size = pace.worth(min(WORTH, self.turn.left + SPARE)) - left
+        idle = self._last is None or monotonic() < self._grew_at + SPARE
+        if idle or self.over or self.blind or left >= pace.worth(SOON) or size <= 0:
             return []
-        self._grew_at = moment
-        size = pace.worth(min(WORTH, until - moment)) - left
-        if size > 0:
-            self._growth = Growth(self.batch, self.dispatch_id, self._last, size)
-            self.helpers.growing.begin(self._growth.take)
+        assert self._last is not None  # noqa: S101 - else it were idle
+        self._grew_at = monotonic()
+        self._growth = Growth(self.batch, self.dispatch_id, self._last, size)
+        self.helpers.growing.begin(self._growth.take)
         return []
 
     def join(self) -> None:
@@ -230,6 +249,8 @@ class Holding:
             self._to_skip |= look.unwelcome - self.unwelcome
             self.unwelcome |= look.unwelcome
             self.over = self.over or not (look.alive and look.sending)
+            if not look.others:
+                self.turn.prolong(visit.read_at)
             self._seen(visit.read_at)
 
     def _seen(self, read_at: float) -> None:

@@ -71,11 +71,15 @@ class Batch:
 
 @dataclass(frozen=True)
 class Look:
-    """How things are in the middle of a claim. `alive`: it is ours still; `unwelcome`: mails that may not go."""
+    """How things are in the middle of a claim.
+
+    `alive`: it is ours still; `unwelcome`: mails that may not go; `others`: another dispatch waits for a worker.
+    """
 
     alive: bool
     sending: bool
     unwelcome: set[int]
+    others: bool
 
 
 def enter(session: Session, kind: DeliveryKind, subscription_id: int, now: datetime) -> None:
@@ -237,7 +241,12 @@ def look(session: Session, batch: Batch, dispatch_id: int | None, now: datetime)
     changed = true() if dispatch_id is None else Subscription.id.in_(_changed_since(batch.claimed_at - LATE))
     unwelcome = _held(batch.claim_id, Delivery.id).where(changed, ~_welcome(now))
     sending = dispatch_id is None or state_of(session, dispatch_id) is DispatchState.SENDING
-    return Look(ours, sending, set(session.scalars(unwelcome)) if ours else set())
+    others = exists().where(Dispatch.id != dispatch_id, Dispatch.rung_at.is_not(None), _going())
+    return Look(ours, sending, set(session.scalars(unwelcome)) if ours else set(), bool(session.scalar(select(others))))
+
+
+def _going() -> ColumnElement[bool]:
+    return Dispatch.state.in_((DispatchState.EXPANDING, DispatchState.SENDING))
 
 
 def _changed_since(moment: datetime) -> Select[int]:

@@ -17,7 +17,7 @@ import structlog
 from service import database, relay
 from service.address import mask
 from service.composing import Composer
-from service.holding import GROUP_AFTER, WINDOW, Helpers, Holding
+from service.holding import GROUP_AFTER, WINDOW, Helpers, Holding, Turn
 from service.journal import Journal
 from service.ledger import Batch
 from service.outcomes import Mail, TakenBack
@@ -54,6 +54,7 @@ class Turns:
 class Means(NamedTuple):
     """What the claims of a round have in common."""
 
+    turn: Turn
     composer: Composer
     journal: Journal
     pace: Pace
@@ -65,8 +66,8 @@ class Sending:
 
     def __init__(self, batch: Batch, means: Means, read_at: float) -> None:
         self.batch = batch
-        self.composer, self.journal, self.pace, helpers = means
-        self.holding = Holding(batch, self.composer.dispatch_id, helpers, read_at)
+        self.turn, self.composer, self.journal, self.pace, helpers = means
+        self.holding = Holding(batch, self.composer.dispatch_id, self.turn, helpers, read_at)
         self.turns = Turns()
         self.sent = 0
         self._counted, self._counted_at = 0, read_at
@@ -127,15 +128,15 @@ class Sending:
 
     # What the round does
 
-    def run(self, courier: Courier, until: float) -> None:
-        """Send until all have their outcome, the monotonic time is up, or the sending must stop; let go of the rest."""
+    def run(self, courier: Courier) -> None:
+        """Send until all have their outcome, the round's time is up, or the sending must stop; let go of the rest."""
         courier.serve(self)
         while self._taken or self._has_more():
             courier.turn(SHORT if self.pace.pause or self.turns.interval else GROUP_AFTER)
             self._note()
             self.holding.look_after(len(self._taken), self._begun)
-            self._grow(until)
-            self._resting = self._resting or monotonic() > until or bool(courier.away)
+            self._grow()
+            self._resting = self._resting or self.turn.left < 0 or bool(courier.away)
             if stopping.is_set():
                 self.holding.over = True
             if self.holding.over:
@@ -162,11 +163,11 @@ class Sending:
         self.turns.take()
         return True
 
-    def _grow(self, until: float) -> None:
+    def _grow(self) -> None:
         """Take hold of more before the mails run out, unless the rate shares them out."""
         if self.turns.interval or self._resting:
             return
-        more = self.holding.more(len(self._mails), until, self.pace)
+        more = self.holding.more(len(self._mails), self.pace)
         if more:
             self._mails.extend(more)
             self._measure()

@@ -38,7 +38,7 @@ class Pace:
         self._put_off = 0
         self._accepted = 0
         self._stepped_at = monotonic()
-        self._speed = 200.0
+        self._speed = 500.0
 
     def worth(self, seconds: float) -> int:
         """Return how many mails are so many seconds of work at the present speed."""

@@ -15,6 +15,9 @@ from service.states import DeliveryState, DispatchState
 
 S = DeliveryState
 
+STEP = 20_000
+"""Mails skipped in one transaction: well under a second, so that nobody waits for a long list to be stopped."""
+
 
 def let_go(claim_id: int) -> Update:
     """The statement that puts back what a claim holds and never began."""
@@ -38,8 +41,11 @@ def skip(now: datetime) -> Update:
     return update(Delivery).values(state=unless_uncertain(S.SKIPPED), settled_at=now)
 
 
-def cancel(session: Session, dispatch_id: int, now: datetime) -> bool:
-    """Stop a dispatch for good: what waits is skipped, what is in doubt stays so; False where it had ended."""
+def cancel(session: Session, dispatch_id: int, now: datetime, step: int = STEP) -> bool:
+    """Stop a dispatch for good; False where it had ended. What is in doubt stays so.
+
+    What waits is skipped: `step` mails at once, the rest by `skip_cancelled`.
+    """
     running = Dispatch.state.not_in((DispatchState.FINISHED, DispatchState.CANCELLED))
     ended = update(Dispatch).where(Dispatch.id == dispatch_id, running)
     if touched(session, ended.values(state=DispatchState.CANCELLED, finished_at=now)) == 0:
@@ -48,20 +54,21 @@ def cancel(session: Session, dispatch_id: int, now: datetime) -> bool:
     entered = select(func.count()).where(Delivery.dispatch_id == dispatch_id).scalar_subquery()
     its = update(Dispatch).where(Dispatch.id == dispatch_id, Dispatch.recipients.is_(None))
     touched(session, its.values(recipients=entered))
-    _nothing_more(session, Delivery.dispatch_id == dispatch_id, now)
+    _nothing_more(session, Delivery.dispatch_id == dispatch_id, now, step)
     return True
 
 
-def _nothing_more(session: Session, theirs: ColumnElement[bool], now: datetime) -> None:
-    """Skip what waits of cancelled dispatches, and hold nothing for a decision any more.
+def _nothing_more(session: Session, theirs: ColumnElement[bool], now: datetime, step: int) -> bool:
+    """Skip what waits of cancelled dispatches, and hold nothing for a decision any more; False where much is left.
 
     Rows that a worker is just claiming are left to hand_over, or to the next sweep: to wait for them would be a
     deadlock with a worker that records one mail and begins another.
     """
-    waiting = select(Delivery.id).where(theirs, DUE).order_by(Delivery.id).with_for_update(skip_locked=True)
-    touched(session, skip(now).where(among(session, waiting)))
+    waiting = select(Delivery.id).where(theirs, DUE).limit(step).with_for_update(skip_locked=True)
+    skipped = touched(session, skip(now).where(among(session, waiting)))
     held = update(Delivery).where(theirs, Delivery.state == S.UNCERTAIN, Delivery.held.is_(True))
     touched(session, held.values(held=False))
+    return skipped < step
 
 
 def among(session: Session, locked: Select[int]) -> ColumnElement[bool]:
@@ -98,10 +105,10 @@ def resume(session: Session, dispatch_id: int, now: datetime) -> bool:
     return True
 
 
-def skip_cancelled(session: Session, now: datetime) -> None:
-    """Skip what came back to a dispatch after it was cancelled: claims let go of, transient refusals."""
+def skip_cancelled(session: Session, now: datetime, step: int = STEP) -> bool:
+    """Skip what waits of cancelled dispatches: the rest of a long one, what a claim let go of; False: do it again."""
     cancelled = select(Dispatch.id).where(Dispatch.state == DispatchState.CANCELLED)
-    _nothing_more(session, Delivery.dispatch_id.in_(cancelled), now)
+    return _nothing_more(session, Delivery.dispatch_id.in_(cancelled), now, step)
 
 
 def finish(session: Session, dispatch_id: int, now: datetime) -> bool:

@@ -1,5 +1,7 @@
 """The task that finds what has no bell: due mail, dead claims, scheduled releases. Any number may run."""
 
+from time import monotonic
+
 import structlog
 from sqlalchemy.exc import DBAPIError
 
@@ -10,6 +12,9 @@ from workers.app import app
 from workers.quiet import quietly
 
 log = structlog.get_logger()
+
+SKIPPING = 2.0
+"""Seconds in which a sweep skips what waits of stopped mailings; the next one goes on."""
 
 
 @app.task(name=broker.SWEEP_ROUND)  # type: ignore[untyped-decorator]
@@ -37,13 +42,21 @@ def _publish() -> None:
 
 def _settle() -> None:
     recovery.recover()
+    _skip_cancelled()
     with database.transaction() as session:
         now = database.now(session)
-        settlement.skip_cancelled(session, now)
         for dispatch_id in books.dispatches_in(session, DispatchState.SENDING):
             settlement.finish(session, dispatch_id, now)
         for part in (subscriptions, staff, keys):
             part.expire(session, now)
+
+
+def _skip_cancelled() -> None:
+    until = monotonic() + SKIPPING
+    done = False
+    while not done and monotonic() < until:
+        with database.transaction() as session:
+            done = settlement.skip_cancelled(session, database.now(session))
 
 
 def _ring() -> None:

@@ -112,7 +112,8 @@ def cancel(number: Number) -> None:
     if not done and found.dispatch.state is not DispatchState.CANCELLED:
         raise _ended(found)
     got = f"{found.accepted:,} have got it, {found.skipped:,} will not"
-    hand = f"; {found.pending:,} in hand this moment may still be accepted" if found.pending else ""
+    rest = "are skipped shortly, but for those in hand this moment, which may still be accepted"
+    hand = f"; {found.pending:,} pending {rest}" if found.pending else ""
     typer.echo(f"Dispatch {number} is {'stopped' if done else 'already stopped'}: {got}{hand}.")
 
 

@@ -460,6 +460,21 @@ def test_cancelling_skips_what_waits_and_lets_the_wire_finish(press: Newsroom) -
     assert finish(number) is False
 
 
+def test_a_long_mailing_is_stopped_in_steps(press: Newsroom) -> None:
+    crowd(press, 25)
+    number = dispatched(press)
+    batch, mail = on_the_wire(number)
+    assert do(settlement.cancel, number, after(1), 10)
+    assert (the_books(number).skipped, the_books(number).pending) == (10, 15), "nobody waits for the whole of it"
+    assert claimed(number, after(1)) is None, "and nothing more is begun"
+    assert do(settlement.skip_cancelled, after(2), 10) is False
+    assert do(settlement.skip_cancelled, after(2), 10) is True
+    record(batch, mail, YES, 2)
+    found = the_books(number)
+    assert (found.accepted, found.skipped, found.pending) == (1, 24, 0)
+    assert found.dispatch.finished_at == after(1)
+
+
 def test_what_is_due_is_found(press: Newsroom) -> None:
     crowd(press, 2)
     number = dispatched(press)

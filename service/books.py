@@ -1,13 +1,13 @@
 """The books: what the rows of a dispatch add up to, and what is due."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import and_, exists, func, select
 from sqlalchemy.orm import Session, joinedload
 
-from service import relay
+from service import relay, settings
 from service.database import now
 from service.models import DUE, Audit, Claim, Delivery, Dispatch, Release, Subscription, Version
 from service.states import DeliveryState, DispatchState, SubscriptionState
@@ -236,10 +236,11 @@ def idle_since(session: Session, dispatch: Dispatch) -> datetime | None:
     held = select(Claim.id).where(Claim.dispatch_id == dispatch.id, Claim.closed.is_(False), Claim.lease_until > at)
     if session.scalar(held.limit(1)) is not None:
         return None
-    lately = select(func.max(Claim.claimed_at)).where(Claim.dispatch_id == dispatch.id).scalar_subquery()
+    lately = select(func.max(Claim.lease_until)).where(Claim.dispatch_id == dispatch.id).scalar_subquery()
     its_due = (Delivery.dispatch_id == dispatch.id, DUE, Delivery.due_at <= at)
-    due, claimed = session.execute(select(func.min(Delivery.due_at), lately).where(*its_due)).one()
-    return _since(session, dispatch, due, claimed) if due else None
+    due, held_to = session.execute(select(func.min(Delivery.due_at), lately).where(*its_due)).one()
+    seen = held_to - timedelta(seconds=settings.current().lease) if held_to else None  # the claim's last sign of life
+    return _since(session, dispatch, due, seen) if due else None
 
 
 def _since(session: Session, dispatch: Dispatch, *moments: datetime | None) -> datetime:

@@ -70,7 +70,9 @@ def engine(url: str) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
         options = f"-c lock_timeout={int(BUSY_TIMEOUT * 1000)} -c idle_in_transaction_session_timeout=15000"
-        args = {"connect_timeout": 5, "options": options}
+        # A server that vanished without a word is given up within half a minute.
+        signs = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 25_000}
+        args = {"connect_timeout": 5, "options": options, **signs}
         return create_engine(parsed, hide_parameters=True, pool_pre_ping=True, pool_size=10, connect_args=args)
     args = {"timeout": BUSY_TIMEOUT, "check_same_thread": False}
     made = create_engine(parsed, hide_parameters=True, connect_args=args)  # an error in a log shows no address

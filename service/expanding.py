@@ -1,7 +1,6 @@
 """Entering everyone who gets a release, a range of followers at a time, so that nobody waits for a long list.
 
-One transaction over a million followers would hold the dispatch's row (who pauses it waits) and, by the foreign
-key, every follower's (who leaves waits) until its end.
+One transaction over a million followers would hold the dispatch's row until its end: who pauses it would wait.
 """
 
 import time

@@ -44,7 +44,7 @@ SPARE = 0.1
 
 
 LONGEST = 30.0
-"""Seconds that a round lasts at most: its journal is begun anew at its end, and would grow for ever."""
+"""Seconds that a round lasts at most: a journal is begun anew with each claim, and would grow for ever."""
 
 
 class Turn:
@@ -130,14 +130,15 @@ class Holding:
     """A claim as this process knows it.
 
     `unwelcome`: mails that may not go any more; `over`: nothing more may be begun; `blind`: nor while the database is
-    away.
+    away. `others`: another dispatch waits for a worker, as far as the look at `looked_at` has shown.
     """
 
-    def __init__(self, batch: Batch, dispatch_id: int | None, turn: Turn, helpers: Helpers, read_at: float) -> None:
+    def __init__(self, batch: Batch, dispatch_id: int | None, helpers: Helpers, read_at: float) -> None:
         """`read_at`: a monotonic time just before the claim."""
-        self.batch, self.dispatch_id, self.turn, self.helpers = batch, dispatch_id, turn, helpers
+        self.batch, self.dispatch_id, self.helpers = batch, dispatch_id, helpers
         self.unwelcome: set[int] = set()
         self.over = self.blind = False
+        self.others, self.looked_at = True, read_at
         self._entries: list[Entry] = []
         self._visit: Visit | None = None
         self._growth: Growth | None = None
@@ -145,8 +146,7 @@ class Holding:
         self._answered = self._told = False
         self._last = batch.mails[-1].id if _may_grow(batch.mails) else None
         self._offset = batch.claimed_at - timedelta(seconds=monotonic())
-        self._looked_at = self._written_at = read_at
-        self._grew_at = read_at - SPARE
+        self._begun_looking_at = self._written_at = self._grow_after = read_at
         self._seen(read_at)
 
     @property
@@ -176,23 +176,22 @@ class Holding:
                 self.over = self.over or self._too_late()
                 return
             self._hear_of(self._visit)
-        look = monotonic() >= self._looked_at + LOOK_EVERY
+        look = monotonic() >= self._begun_looking_at + LOOK_EVERY
         if look or self._to_skip or self._worth_writing(taken):
             self._begin_visit(begun, look=look)
 
-    def more(self, left: int, pace: Pace) -> list[Mail]:
+    def more(self, left: int, turn: Turn, pace: Pace) -> list[Mail]:
         """Return the mails taken hold of since; see that there are more in time where so many are left.
 
         Hardly more than can be sent in this round.
         """
         if self._growth is not None:
             return [] if self.helpers.growing.busy else self._grown(self._growth)
-        size = pace.worth(min(WORTH, self.turn.left + SPARE)) - left
-        idle = self._last is None or monotonic() < self._grew_at + SPARE
-        if idle or self.over or self.blind or left >= pace.worth(SOON) or size <= 0:
+        size = pace.worth(min(WORTH, turn.left + SPARE)) - left
+        if self._last is None or not self.fresh or monotonic() < self._grow_after:
             return []
-        assert self._last is not None  # noqa: S101 - else it were idle
-        self._grew_at = monotonic()
+        if left >= pace.worth(SOON) or size <= 0:
+            return []
         self._growth = Growth(self.batch, self.dispatch_id, self._last, size)
         self.helpers.growing.begin(self._growth.take)
         return []
@@ -206,6 +205,7 @@ class Holding:
 
     def end(self, away: str, session: Session, now: datetime) -> None:
         """Write down the rest, and why the relay is `away` if it is; let go of what was not begun."""
+        ledger.lock(session, self.batch.claim_id)  # before its mails, as who settles it does
         record(session, self.batch.claim_id, self._entries, now)
         if self._back():
             relay.back(session)
@@ -227,7 +227,7 @@ class Holding:
         visit = Visit(self.batch, self.dispatch_id, moment, self._entries, skip, self._back(), look)
         self._visit, self._entries, self._to_skip = visit, [], set()
         if look:
-            self._looked_at = visit.read_at
+            self._begun_looking_at = visit.read_at
         self.helpers.writing.begin(visit.pay)
 
     def _back(self) -> bool:
@@ -249,8 +249,7 @@ class Holding:
             self._to_skip |= look.unwelcome - self.unwelcome
             self.unwelcome |= look.unwelcome
             self.over = self.over or not (look.alive and look.sending)
-            if not look.others:
-                self.turn.prolong(visit.read_at)
+            self.others, self.looked_at = look.others, visit.read_at
             self._seen(visit.read_at)
 
     def _seen(self, read_at: float) -> None:
@@ -260,12 +259,15 @@ class Holding:
         return monotonic() > self._good_until + settings.current().lease
 
     def _grown(self, growth: Growth) -> list[Mail]:
-        """Return the mails of a growth, and wait for it if need be; the last one where there were fewer than wanted."""
+        """Return the mails of a growth, and wait for it if need be."""
         done = self.helpers.growing.result()
         self._growth = None
-        if done:
-            self._last = growth.mails[-1].id if len(growth.mails) == growth.size and _may_grow(growth.mails) else None
-        return growth.mails if done else []
+        mails = growth.mails if done else []
+        if len(mails) < growth.size:  # that was all for now
+            self._grow_after = monotonic() + LOOK_EVERY
+        if mails:
+            self._last = mails[-1].id if _may_grow(mails) else None
+        return mails
 
 
 def _may_grow(mails: list[Mail]) -> bool:

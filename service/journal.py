@@ -13,7 +13,7 @@ import os
 import secrets
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -93,6 +93,9 @@ class Journal:
         """Let go of it; removed where all that it notes is `done`, else left as a dead process's is."""
         if done:
             self.path.unlink(missing_ok=True)
+        else:
+            with suppress(OSError):  # what was heard last
+                self.write()
         os.close(self._file)
 
 

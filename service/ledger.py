@@ -19,6 +19,7 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    or_,
     select,
     text,
     true,
@@ -153,9 +154,11 @@ def more(session: Session, batch: Batch, dispatch_id: int | None, after: int, no
 
     The claim is looked at last: who settles it meanwhile waits for that, and lets go of these as well.
     """
-    last = select(Delivery.due_at, Delivery.id).where(Delivery.id == after)
-    behind = tuple_(Delivery.due_at, Delivery.id) > last.scalar_subquery()
-    if not _take(session, batch.claim_id, and_(_lane(dispatch_id), behind), now, size):
+    due_at = session.scalars(select(Delivery.due_at).where(Delivery.id == after)).one()
+    last = tuple_(literal(due_at, Delivery.due_at.type), literal(after, Delivery.id.type))
+    behind = tuple_(Delivery.due_at, Delivery.id) > last
+    anew = Delivery.claim_id.is_distinct_from(batch.claim_id)  # what this claim put off is for another
+    if not _take(session, batch.claim_id, and_(_lane(dispatch_id), behind, anew), now, size):
         return []
     mails = _welcome_ones(session, batch.claim_id, now, behind)
     its = update(Claim).where(Claim.id == batch.claim_id, Claim.closed.is_(False))
@@ -241,12 +244,20 @@ def look(session: Session, batch: Batch, dispatch_id: int | None, now: datetime)
     changed = true() if dispatch_id is None else Subscription.id.in_(_changed_since(batch.claimed_at - LATE))
     unwelcome = _held(batch.claim_id, Delivery.id).where(changed, ~_welcome(now))
     sending = dispatch_id is None or state_of(session, dispatch_id) is DispatchState.SENDING
-    others = exists().where(Dispatch.id != dispatch_id, Dispatch.rung_at.is_not(None), _going())
-    return Look(ours, sending, set(session.scalars(unwelcome)) if ours else set(), bool(session.scalar(select(others))))
+    others = dispatch_id is not None and _others_wait(session, dispatch_id)
+    return Look(ours, sending, set(session.scalars(unwelcome)) if ours else set(), others)
 
 
-def _going() -> ColumnElement[bool]:
-    return Dispatch.state.in_((DispatchState.EXPANDING, DispatchState.SENDING))
+def _others_wait(session: Session, dispatch_id: int) -> bool:
+    """Tell whether another dispatch is to be expanded, or its bell waits to be heard."""
+    rung = and_(Dispatch.state == DispatchState.SENDING, Dispatch.rung_at.is_not(None))
+    waiting = exists().where(Dispatch.id != dispatch_id, or_(Dispatch.state == DispatchState.EXPANDING, rung))
+    return bool(session.scalar(select(waiting)))
+
+
+def lock(session: Session, claim_id: int) -> None:
+    """Lock a claim's row to the end of this transaction."""
+    session.execute(select(Claim.id).where(Claim.id == claim_id).with_for_update())
 
 
 def _changed_since(moment: datetime) -> Select[int]:

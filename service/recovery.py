@@ -9,7 +9,7 @@ could have on their way are in doubt.
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import ColumnElement, Select, select, update
 from sqlalchemy.orm import Session
 
 from service import database, journal, settings
@@ -49,7 +49,7 @@ def _of_living(path: Path) -> int:
     with database.transaction() as session:
         now = database.now(session)
         overdue = session.scalars(_overdue(now).where(Claim.id.in_(claims))).all()
-        mine = [claim_id for claim_id in overdue if _close(session, claim_id)]
+        mine = [claim_id for claim_id in overdue if _close(session, claim_id, Claim.lease_until < now)]
         found = journal.living(path)  # once more, now that nothing is begun any more
         for claim_id in mine:
             _settle(session, claim_id, found, now)
@@ -60,8 +60,9 @@ def _of_lost() -> int:
     """Settle claims that nobody on their machine has settled: it is gone, or its disk."""
     with database.transaction() as session:
         now = database.now(session)
-        overdue = session.scalars(_overdue(now - timedelta(seconds=settings.current().lost_after))).all()
-        mine = [claim_id for claim_id in overdue if _close(session, claim_id)]
+        moment = now - timedelta(seconds=settings.current().lost_after)
+        overdue = session.scalars(_overdue(moment)).all()
+        mine = [claim_id for claim_id in overdue if _close(session, claim_id, Claim.lease_until < moment)]
         for claim_id in mine:
             _settle(session, claim_id, Found(whole=False), now)
         return len(mine)
@@ -71,8 +72,9 @@ def _overdue(moment: datetime) -> Select[int]:
     return select(Claim.id).where(Claim.closed.is_(False), Claim.lease_until < moment).order_by(Claim.id)
 
 
-def _close(session: Session, claim_id: int) -> bool:
-    open_still = update(Claim).where(Claim.id == claim_id, Claim.closed.is_(False))
+def _close(session: Session, claim_id: int, *still: ColumnElement[bool]) -> bool:
+    """Close a claim; False where somebody did, or where it has come back to life meanwhile."""
+    open_still = update(Claim).where(Claim.id == claim_id, Claim.closed.is_(False), *still)
     return touched(session, open_still.values(closed=True)) == 1
 
 

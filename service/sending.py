@@ -13,6 +13,7 @@ from time import monotonic
 from typing import NamedTuple
 
 import structlog
+from sqlalchemy.exc import DBAPIError
 
 from service import database, relay
 from service.address import mask
@@ -67,7 +68,7 @@ class Sending:
     def __init__(self, batch: Batch, means: Means, read_at: float) -> None:
         self.batch = batch
         self.turn, self.composer, self.journal, self.pace, helpers = means
-        self.holding = Holding(batch, self.composer.dispatch_id, self.turn, helpers, read_at)
+        self.holding = Holding(batch, self.composer.dispatch_id, helpers, read_at)
         self.turns = Turns()
         self.sent = 0
         self._counted, self._counted_at = 0, read_at
@@ -90,8 +91,15 @@ class Sending:
             mail = self._mails.popleft()
             if mail.id in self.holding.unwelcome:
                 continue
+            try:
+                envelope = self.composer.envelope(mail)
+            except DBAPIError as error:
+                if not database.is_away(error):
+                    raise
+                self._mails.appendleft(mail)
+                self.holding.blind = True  # until the next visit
+                return None
             self._taken[mail.id] = mail
-            envelope = self.composer.envelope(mail)
             if envelope is not None:
                 return envelope
             self._conclude(self._taken.pop(mail.id), UNMADE)
@@ -100,13 +108,16 @@ class Sending:
     def may_begin(self, envelope: Envelope) -> bool:
         """Let a mail's content go, and note it first: the claim is ours, the look fresh, its reader still there."""
         number = envelope.number
-        if not self.holding.fresh or number in self.holding.unwelcome:
+        if not self._may_go(number):
             return False
         self.journal.begun(self.batch.claim_id, number)
-        if not self._note():
+        if not (self._note() and self._may_go(number)):  # a process stopped in between may have slept past its lease
             return False
         self._begun.add(number)
         return True
+
+    def _may_go(self, number: int) -> bool:
+        return self.holding.fresh and number not in self.holding.unwelcome
 
     def answered(self, envelope: Envelope, answer: Answer) -> None:
         """Hear what became of a mail."""
@@ -136,6 +147,8 @@ class Sending:
             self._note()
             self.holding.look_after(len(self._taken), self._begun)
             self._grow()
+            if not (self.holding.others or self.pace.slowed):
+                self.turn.prolong(self.holding.looked_at)
             self._resting = self._resting or self.turn.left < 0 or bool(courier.away)
             if stopping.is_set():
                 self.holding.over = True
@@ -150,7 +163,7 @@ class Sending:
         return not (self._resting or self.holding.over) and bool(self._mails or self.holding.growing)
 
     def _may_take(self) -> bool:
-        if self._resting or self.holding.over or self.holding.blind:
+        if self._resting or not self.holding.fresh:
             return False
         return len(self._taken) + self.holding.unwritten < WINDOW
 
@@ -167,7 +180,7 @@ class Sending:
         """Take hold of more before the mails run out, unless the rate shares them out."""
         if self.turns.interval or self._resting:
             return
-        more = self.holding.more(len(self._mails), self.pace)
+        more = self.holding.more(len(self._mails), self.turn, self.pace)
         if more:
             self._mails.extend(more)
             self._measure()

@@ -61,8 +61,7 @@ def cancel(session: Session, dispatch_id: int, now: datetime, step: int = STEP) 
 def _nothing_more(session: Session, theirs: ColumnElement[bool], now: datetime, step: int) -> bool:
     """Skip what waits of cancelled dispatches, and hold nothing for a decision any more; False where much is left.
 
-    Rows that a worker is just claiming are left to hand_over, or to the next sweep: to wait for them would be a
-    deadlock with a worker that records one mail and begins another.
+    Rows that a worker is just claiming are left to the end of its claim, or to the next sweep; nobody waits for them.
     """
     waiting = select(Delivery.id).where(theirs, DUE).limit(step).with_for_update(skip_locked=True)
     skipped = touched(session, skip(now).where(among(session, waiting)))

@@ -64,14 +64,22 @@ class Wire:
                 self._connected()
             if readable and not self.over:
                 self._read()
-            self.push()
-        except ssl.SSLError as error:
-            self.dialogue.lost(f"TLS: {error.reason or error}")
+            self._push()
         except OSError as error:
-            self.dialogue.lost(error.strerror or str(error))
+            self._lost(error)
 
     def push(self) -> None:
         """Send what the dialogue has to say, as far as the socket takes it."""
+        try:
+            self._push()
+        except OSError as error:
+            self._lost(error)
+
+    def _lost(self, error: OSError) -> None:
+        said = f"TLS: {error.reason or error}" if isinstance(error, ssl.SSLError) else error.strerror or str(error)
+        self.dialogue.lost(said)
+
+    def _push(self) -> None:
         if not self.connected or self.over:
             return
         if self._secure is not None:

@@ -59,9 +59,11 @@ def forget_mails(session: Session, now: datetime, step: int = STEP) -> int:
 
 
 def forget_claims(session: Session, now: datetime, step: int = STEP) -> int:
-    """Delete up to `step` claims that ended long ago and that no mail names any more; return how many."""
-    named = exists().where(Delivery.claim_id == Claim.id)
-    old = select(Claim.id).where(Claim.closed.is_(True), Claim.lease_until <= _kept_from(now), ~named)
+    """Delete up to `step` claims that ended long ago, once no mail of theirs is left; return how many."""
+    mailing = exists().where(Delivery.dispatch_id == Claim.dispatch_id)  # by an index; there is none by the claim
+    alone = exists().where(Delivery.dispatch_id.is_(None), Delivery.claim_id == Claim.id)
+    ended = (Claim.closed.is_(True), Claim.lease_until <= _kept_from(now))
+    old = select(Claim.id).where(*ended, ~mailing, ~alone)
     old = old.order_by(Claim.lease_until).limit(step)
     return _deleted(session, delete(Claim).where(Claim.id.in_(old)))
 

@@ -52,7 +52,7 @@ from service.tokens import TEST_LEAVE_TOKEN
 S = DeliveryState
 
 TURN = timedelta(seconds=5)
-"""A round of sending: then other dispatches get their turn."""
+"""A round of sending, at least: then other dispatches that wait get their turn."""
 
 HELD = text("deliveries.state = 'claimed'")
 """What a claim holds, written out so that the index of it is used; other tables have a state too."""

@@ -23,6 +23,7 @@ from service.journal import Journal
 from service.ledger import Batch
 from service.outcomes import Mail, TakenBack
 from service.smtp import Accepted, Answer, Courier, Envelope, NotBegun, Outcome, Pace, Refused, RelayAway, Uncertain
+from service.smtp.pace import FEWEST_AT_ONCE
 
 log = structlog.get_logger()
 
@@ -31,6 +32,9 @@ stopping = Event()
 
 SHORT = 0.02
 """Seconds between two looks at the time where mails go one by one."""
+
+MEASURED_OVER = 0.25
+"""Seconds of sending, at least, that tell how fast it goes."""
 
 UNMADE = Refused(False, 451, "4.3.0 this mail could not be made; the log says why")
 
@@ -180,9 +184,8 @@ class Sending:
         """Take hold of more before the mails run out, unless the rate shares them out."""
         if self.turns.interval or self._resting:
             return
-        more = self.holding.more(len(self._mails), self.turn, self.pace)
-        if more:
-            self._mails.extend(more)
+        self._mails.extend(self.holding.more(len(self._mails), self.turn, self.pace))
+        if self.sent >= self._counted + FEWEST_AT_ONCE and monotonic() > self._counted_at + MEASURED_OVER:
             self._measure()
 
     def _measure(self) -> None:

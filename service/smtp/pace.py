@@ -17,7 +17,7 @@ SHORTEST, LONGEST = 0.1, 10.0
 """Seconds between two mails, while there is a pause at all."""
 
 FEWEST_AT_ONCE, MOST_AT_ONCE = 50, 20_000
-"""Mails in a claim."""
+"""Mails that are claimed at once."""
 
 CALM = 50
 """Mails accepted, or seconds passed, before it opens a further connection."""
@@ -38,7 +38,7 @@ class Pace:
         self._put_off = 0
         self._accepted = 0
         self._stepped_at = monotonic()
-        self._speed = 500.0
+        self._speed = 200.0
 
     def worth(self, seconds: float) -> int:
         """Return how many mails are so many seconds of work at the present speed."""

@@ -30,9 +30,9 @@ def bench(
     ] = None,
     database: Annotated[list[Database] | None, typer.Option(help="Where the ledger is; both unless said.")] = None,
     case: Annotated[list[Case] | None, typer.Option(help="What is measured; everything unless said.")] = None,
-    connections: Annotated[int, typer.Option(min=1, help="Connections to the sink.")] = 4,
+    connections: Annotated[int, typer.Option(min=1, max=32, help="Connections to the sink.")] = 4,
     delay: Annotated[float, typer.Option(min=0.1, help="Milliseconds before the answer, in the case `delay`.")] = 20,
-    delay_connections: Annotated[int, typer.Option(min=1, help="Connections in the case `delay`.")] = 32,
+    delay_connections: Annotated[int, typer.Option(min=1, max=32, help="Connections in the case `delay`.")] = 32,
     built_in: Annotated[bool, typer.Option("--built-in", help="Our own sink, also where smtp-sink is there.")] = False,
     output: Annotated[
         Path | None,

@@ -9,6 +9,7 @@ import pytest
 from service import database, delivering, ledger, settlement
 from service.models import Newsroom
 from service.outcomes import Mail
+from service.smtp import Refused
 from tests.servers import Sink, wait
 from tests.service.press import (
     START,
@@ -20,6 +21,7 @@ from tests.service.press import (
     dispatched,
     do,
     one,
+    record,
     room,
     rows,
     settle,
@@ -78,6 +80,15 @@ def test_nothing_is_added_to_a_claim_that_was_settled(press: Newsroom) -> None:
     assert settle(after(OVER)) == 1
     assert more(batch, number, seconds=OVER) == []
     assert rows("SELECT state FROM deliveries") == ["queued"] * 4
+
+
+def test_what_a_claim_put_off_is_for_another_claim(press: Newsroom) -> None:
+    crowd(press, 2)
+    number = dispatched(press)
+    batch = claim(number, size=2)
+    record(batch, batch.mails[0], Refused(False, 450, "4.2.0 later"))
+    assert more(batch, number, seconds=100) == [], "its journal would be taken at its word for the first try"
+    assert ids(claim(number, after(100)).mails) == [batch.mails[0].id]
 
 
 def test_nothing_is_added_to_a_paused_dispatch(press: Newsroom) -> None:

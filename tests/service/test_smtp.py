@@ -1,8 +1,11 @@
 """The courier against a real SMTP server: an outcome for whatever the relay does, and never a mail twice."""
 
+import socket
 import ssl
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from threading import Event, Thread
 from typing import Any, Self
 
 import pytest
@@ -324,6 +327,41 @@ def test_a_new_connection_after_one_that_died(sink: Sink) -> None:
         sink.start()
         assert isinstance(wire.send(envelope()), Accepted)
     assert sink.count() == 2
+
+
+def test_a_connection_that_is_reset_while_idle_ends_alone() -> None:
+    listener, reset = socket.create_server(("127.0.0.1", 0)), Event()
+    answers = {b"DATA": b"354 go on\r\n", b".": b"250 2.0.0 taken\r\n"}
+
+    def serve() -> None:
+        for last in (b".", b"QUIT"):
+            wire, _ = listener.accept()
+            wire.sendall(b"220 relay\r\n")
+            content = False
+            for line in wire.makefile("rb"):
+                verb = line.split()[0] if line.strip() else b""
+                content = content and verb != b"."
+                if not content:
+                    wire.sendall(answers.get(verb, b"250 ok\r\n"))
+                content = content or verb == b"DATA"
+                if verb == last:
+                    break
+            wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            wire.close()
+            reset.set()
+
+    relay = Thread(target=serve)
+    relay.start()
+    with Hand(
+        relay_of(f"smtp://127.0.0.1:{listener.getsockname()[1]}", timeout=5, helo="mail.example.org"), None
+    ) as hand:
+        assert hand.send(envelope(number=1)) == Accepted(250, "2.0.0 taken")
+        assert reset.wait(5)
+        assert isinstance(hand.send(envelope(number=2)), RelayAway), "it was not begun, and goes again"
+        assert not hand.courier.away
+        assert hand.send(envelope(number=2)) == Accepted(250, "2.0.0 taken")
+    relay.join(5)
+    listener.close()
 
 
 def test_nothing_is_sent_once_the_fence_is_down(sink: Sink) -> None:

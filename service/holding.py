@@ -42,7 +42,6 @@ SOON, WORTH = 0.5, 2.0
 SPARE = 0.1
 """Seconds of work that is better let go of at the end of a round than missing: then connections would be idle."""
 
-
 LONGEST = 30.0
 """Seconds that a round lasts at most: a journal is begun anew with each claim, and would grow for ever."""
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache, partial
 from threading import Event
-from time import monotonic
 
 from sqlalchemy.orm import Session
 
 from service import database, ledger, relay, settings, settlement
 from service.beside import Beside
 from service.composing import Composer
+from service.elapsed import elapsed
 from service.holding import SOON, WINDOW, Helpers, Turn
 from service.journal import Journal
 from service.ledger import Batch
@@ -52,7 +52,7 @@ def deliver(dispatch_id: int | None) -> Round:
         while not stopping.is_set() and not courier.away:
             if turn.left < 0:
                 return Round(sent, again=True)
-            began = monotonic()
+            began = elapsed()
             size = speed.worth(min(SOON, turn.left))
             got = database.insist(partial(_claim, dispatch_id, journal, size))
             if got is None:
@@ -78,6 +78,8 @@ class Got:
 
 def _claim(dispatch_id: int | None, journal: Journal, size: int, session: Session, now: datetime) -> Got | None:
     """Claim so many mails, fewer where the rate is limited; None where nothing is due or the relay is away."""
+    for unheard in journal.claims:  # committed perhaps, though the database did not say so; nothing of it was begun
+        ledger.close(session, unheard)
     rate = settings.current().smtp_max_rate
     begin = relay.free_at(session, now) if rate else now
     wait = (begin - now).total_seconds() if dispatch_id is not None else 0.0  # a confirmation waits for nobody
@@ -100,9 +102,9 @@ def _claim(dispatch_id: int | None, journal: Journal, size: int, session: Sessio
 
 
 def _rest(seconds: float) -> None:
-    until = monotonic() + seconds
-    while not stopping.is_set() and monotonic() < until:
-        Event().wait(min(0.1, max(0.0, until - monotonic())))
+    until = elapsed() + seconds
+    while not stopping.is_set() and elapsed() < until:
+        Event().wait(min(0.1, max(0.0, until - elapsed())))
 
 
 def _way() -> Relay:

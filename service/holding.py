@@ -6,13 +6,13 @@ prolonged; and before the mails run out, more are taken hold of.
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from time import monotonic
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
 from service import database, ledger, relay, settings, settlement
 from service.beside import Beside
+from service.elapsed import elapsed
 from service.ledger import Batch, Look
 from service.outcomes import Entry, Mail, record
 from service.smtp import Pace
@@ -47,10 +47,10 @@ LONGEST = 30.0
 
 
 class Turn:
-    """A round's time, monotonic: ledger.TURN, and as long again from each look at which nobody else waited."""
+    """A round's time: ledger.TURN, and as long again from each look at which nobody else waited."""
 
     def __init__(self) -> None:
-        self._began = monotonic()
+        self._began = elapsed()
         self.prolong(self._began)
 
     def prolong(self, moment: float) -> None:
@@ -60,7 +60,7 @@ class Turn:
     @property
     def left(self) -> float:
         """Return the seconds that are left."""
-        return self.until - monotonic()
+        return self.until - elapsed()
 
 
 class Helpers(NamedTuple):
@@ -72,7 +72,7 @@ class Helpers(NamedTuple):
 
 @dataclass(frozen=True)
 class Seen:
-    """What a look has shown; `offset`: the database's clock when the monotonic time was 0."""
+    """What a look has shown; `offset`: the database's clock when `elapsed` was 0."""
 
     look: Look
     offset: datetime
@@ -82,8 +82,8 @@ class Seen:
 class Visit:
     """What to write down, whom to skip, whether to say that the relay is back, and whether to look around.
 
-    `read_at`: a monotonic time before the look. Nothing of it changes while it is being paid; what it has `seen` is
-    for whoever waits for its end.
+    `read_at`: a moment before the look, in `elapsed`. Nothing of it changes while it is being paid; what it has `seen`
+    is for whoever waits for its end.
     """
 
     batch: Batch
@@ -93,7 +93,7 @@ class Visit:
     skip: set[int]
     back: bool
     look: bool
-    read_at: float = field(default_factory=monotonic)
+    read_at: float = field(default_factory=elapsed)
     seen: Seen | None = None
 
     def pay(self, session: Session) -> None:
@@ -105,7 +105,7 @@ class Visit:
             relay.back(session)
         if self.look:
             now = database.now(session)
-            offset = now - timedelta(seconds=monotonic())
+            offset = now - timedelta(seconds=elapsed())
             self.seen = Seen(ledger.look(session, self.batch, self.dispatch_id, now), offset)
 
 
@@ -133,7 +133,7 @@ class Holding:
     """
 
     def __init__(self, batch: Batch, dispatch_id: int | None, helpers: Helpers, read_at: float) -> None:
-        """`read_at`: a monotonic time just before the claim."""
+        """`read_at`: just before the claim, in `elapsed`."""
         self.batch, self.dispatch_id, self.helpers = batch, dispatch_id, helpers
         self.unwelcome: set[int] = set()
         self.over = self.blind = False
@@ -144,14 +144,14 @@ class Holding:
         self._to_skip: set[int] = set()
         self._answered = self._told = False
         self._last = batch.mails[-1].id if _may_grow(batch.mails) else None
-        self._offset = batch.claimed_at - timedelta(seconds=monotonic())
+        self._offset = batch.claimed_at - timedelta(seconds=elapsed())
         self._begun_looking_at = self._written_at = self._grow_after = read_at
         self._seen(read_at)
 
     @property
     def fresh(self) -> bool:
         """Tell whether a mail may be begun, as far as the last look has shown."""
-        return not self.over and not self.blind and monotonic() <= self._good_until
+        return not self.over and not self.blind and elapsed() <= self._good_until
 
     @property
     def unwritten(self) -> int:
@@ -175,7 +175,7 @@ class Holding:
                 self.over = self.over or self._too_late()
                 return
             self._hear_of(self._visit)
-        look = monotonic() >= self._begun_looking_at + LOOK_EVERY
+        look = elapsed() >= self._begun_looking_at + LOOK_EVERY
         if look or self._to_skip or self._worth_writing(taken):
             self._begin_visit(begun, look=look)
 
@@ -187,7 +187,7 @@ class Holding:
         if self._growth is not None:
             return [] if self.helpers.growing.busy else self._grown(self._growth)
         size = pace.worth(min(WORTH, turn.left + SPARE)) - left
-        if self._last is None or not self.fresh or monotonic() < self._grow_after:
+        if self._last is None or not self.fresh or elapsed() < self._grow_after:
             return []
         if left >= pace.worth(SOON) or size <= 0:
             return []
@@ -216,12 +216,12 @@ class Holding:
 
     def _worth_writing(self, taken: int) -> bool:
         """Tell whether outcomes are many, so that the rest of the window lasts until they are written; or old."""
-        if monotonic() > self._written_at + GROUP_AFTER:
+        if elapsed() > self._written_at + GROUP_AFTER:
             return bool(self._entries)
         return not self.blind and len(self._entries) > GROUP * (WINDOW - taken)
 
     def _begin_visit(self, begun: set[int], *, look: bool) -> None:
-        moment = self._offset + timedelta(seconds=monotonic())  # by the database's clock, as it was at the last look
+        moment = self._offset + timedelta(seconds=elapsed())  # by the database's clock, as it was at the last look
         skip = self._to_skip - begun
         visit = Visit(self.batch, self.dispatch_id, moment, self._entries, skip, self._back(), look)
         self._visit, self._entries, self._to_skip = visit, [], set()
@@ -236,7 +236,7 @@ class Holding:
     def _hear_of(self, visit: Visit) -> None:
         """Learn what a visit has shown, and wait for it if need be."""
         self.blind = not self.helpers.writing.result()
-        self._visit, self._written_at = None, monotonic()
+        self._visit, self._written_at = None, elapsed()
         if self.blind:  # what may have been written all the same can be written again
             self._entries = visit.entries + self._entries
             self._to_skip |= visit.skip
@@ -255,7 +255,7 @@ class Holding:
         self._good_until = read_at + min(FRESH, settings.current().lease * (1 - MARGIN))
 
     def _too_late(self) -> bool:
-        return monotonic() > self._good_until + settings.current().lease
+        return elapsed() > self._good_until + settings.current().lease
 
     def _grown(self, growth: Growth) -> list[Mail]:
         """Return the mails of a growth, and wait for it if need be."""
@@ -263,7 +263,7 @@ class Holding:
         self._growth = None
         mails = growth.mails if done else []
         if len(mails) < growth.size:  # that was all for now
-            self._grow_after = monotonic() + LOOK_EVERY
+            self._grow_after = elapsed() + LOOK_EVERY
         if mails:
             self._last = mails[-1].id if _may_grow(mails) else None
         return mails

@@ -42,7 +42,10 @@ class Found:
 
 
 class Journal:
-    """The journal of one process. Errors are OSError: a disk that is full must stop the sending."""
+    """The journal of one process. Errors are OSError: a disk that is full must stop the sending.
+
+    `claims`: those noted in it.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Open a new one: locked before it gets its name, so that nobody takes it for a dead process's."""
@@ -51,12 +54,14 @@ class Journal:
         self._file = os.open(made, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._file, fcntl.LOCK_EX)
         self._noted = b""
+        self.claims: set[int] = set()
         self.path = made.rename(folder / f"{_boot()}.{os.getpid()}.{secrets.token_hex(4)}.journal")
 
     def claimed(self, claim_id: int) -> None:
         """Note a claim, before it is committed."""
         self._note(_CLAIMED, 0, claim_id, 0, "")
         self.write()
+        self.claims.add(claim_id)
 
     def begun(self, claim_id: int, delivery_id: int) -> None:
         """Note that a mail's content is about to be sent; `write` it before that."""
@@ -88,6 +93,7 @@ class Journal:
         """Begin anew: all that is noted has been committed."""
         self._noted = b""
         os.ftruncate(self._file, 0)
+        self.claims.clear()
 
     def close(self, *, done: bool) -> None:
         """Let go of it; removed where all that it notes is `done`, else left as a dead process's is."""

@@ -7,6 +7,7 @@ Every change is an UPDATE that names the state it expects, so that doing it twic
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from secrets import randbits
 from typing import Any
 
 from sqlalchemy import (
@@ -29,7 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from service import settings
+from service import settings, settlement
 from service.database import random_id
 from service.models import (
     DUE,
@@ -131,9 +132,11 @@ def claim(
 ) -> Batch | None:
     """Take hold of up to `size` due mails of a dispatch (None: confirmations, notices, tests); None: nothing due.
 
-    Those that may not go any more are skipped. `window`: see Claim.
+    Those that may not go any more are skipped. `window`: see Claim. A number in sequence would be given again after a
+    rollback, and a dead process's journal may name it.
     """
     held = Claim(
+        id=randbits(62),
         queue="confirmations" if dispatch_id is None else "dispatches",
         dispatch_id=dispatch_id,
         worker=worker,
@@ -152,7 +155,8 @@ def claim(
 def more(session: Session, batch: Batch, dispatch_id: int | None, after: int, now: datetime, size: int) -> list[Mail]:
     """Take hold of up to `size` further mails for a claim, those behind the delivery `after` in the order of sending.
 
-    The claim is looked at last: who settles it meanwhile waits for that, and lets go of these as well.
+    The claim is locked behind them: who settles it waits for that, and lets go of these as well. And before they are
+    read: a look that begins later waits too, and sees these as well.
     """
     due_at = session.scalars(select(Delivery.due_at).where(Delivery.id == after)).one()
     last = tuple_(literal(due_at, Delivery.due_at.type), literal(after, Delivery.id.type))
@@ -160,12 +164,16 @@ def more(session: Session, batch: Batch, dispatch_id: int | None, after: int, no
     anew = Delivery.claim_id.is_distinct_from(batch.claim_id)  # what this claim put off is for another
     if not _take(session, batch.claim_id, and_(_lane(dispatch_id), behind, anew), now, size):
         return []
-    mails = _welcome_ones(session, batch.claim_id, now, behind)
-    its = update(Claim).where(Claim.id == batch.claim_id, Claim.closed.is_(False))
-    if touched(session, its.values(lease_until=now + lease())) == 0:
+    if not _prolong(session, batch, now):
         touched(session, let_go(batch.claim_id))
         return []
-    return mails
+    return _welcome_ones(session, batch.claim_id, now, behind)
+
+
+def _prolong(session: Session, batch: Batch, now: datetime) -> bool:
+    """Prolong a claim's lease; False where it is ours no more."""
+    ours = update(Claim).where(Claim.id == batch.claim_id, Claim.closed.is_(False))
+    return touched(session, ours.values(lease_until=now + lease())) == 1
 
 
 def _take(session: Session, claim_id: int, which: ColumnElement[bool], now: datetime, size: int) -> bool:
@@ -239,8 +247,7 @@ def _welcome(now: datetime) -> ColumnElement[bool]:
 
 def look(session: Session, batch: Batch, dispatch_id: int | None, now: datetime) -> Look:
     """Prolong a claim's lease and see what has changed for its mails."""
-    alive = update(Claim).where(Claim.id == batch.claim_id, Claim.closed.is_(False))
-    ours = touched(session, alive.values(lease_until=now + lease())) == 1
+    ours = _prolong(session, batch, now)
     changed = true() if dispatch_id is None else Subscription.id.in_(_changed_since(batch.claimed_at - LATE))
     unwelcome = _held(batch.claim_id, Delivery.id).where(changed, ~_welcome(now))
     sending = dispatch_id is None or state_of(session, dispatch_id) is DispatchState.SENDING
@@ -277,7 +284,7 @@ def skip_unwelcome(session: Session, claim_id: int, ids: set[int], now: datetime
 
 def close(session: Session, claim_id: int) -> None:
     """Let go of a claim: what has no outcome was never begun, and is due again."""
-    if touched(session, update(Claim).where(Claim.id == claim_id, Claim.closed.is_(False)).values(closed=True)) == 1:
+    if settlement.close(session, claim_id):
         touched(session, let_go(claim_id))
 
 

@@ -6,10 +6,11 @@ counts. Where the journal is on another machine, that one's workers are given LO
 could have on their way are in doubt.
 """
 
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, Select, select, update
+from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import Session
 
 from service import database, journal, settings
@@ -17,7 +18,7 @@ from service.journal import Found, Heard
 from service.ledger import mails_of
 from service.models import Claim
 from service.outcomes import Entry, record
-from service.settlement import let_go, touched
+from service.settlement import close, let_go, touched
 from service.smtp import Uncertain
 
 DIED = "the worker died before the relay's answer was heard"
@@ -36,11 +37,7 @@ def _of_dead(path: Path) -> int:
     with journal.left_behind(path) as found, database.transaction() as session:
         if found is None:
             return 0
-        now = database.now(session)
-        mine = [claim_id for claim_id in found.claims if _close(session, claim_id)]
-        for claim_id in mine:
-            _settle(session, claim_id, found, now)
-        return len(mine)
+        return _settle(session, found.claims, lambda: found, database.now(session))
 
 
 def _of_living(path: Path) -> int:
@@ -49,11 +46,7 @@ def _of_living(path: Path) -> int:
     with database.transaction() as session:
         now = database.now(session)
         overdue = session.scalars(_overdue(now).where(Claim.id.in_(claims))).all()
-        mine = [claim_id for claim_id in overdue if _close(session, claim_id, Claim.lease_until < now)]
-        found = journal.living(path)  # once more, now that nothing is begun any more
-        for claim_id in mine:
-            _settle(session, claim_id, found, now)
-        return len(mine)
+        return _settle(session, overdue, lambda: journal.living(path), now, Claim.lease_until < now)
 
 
 def _of_lost() -> int:
@@ -62,23 +55,28 @@ def _of_lost() -> int:
         now = database.now(session)
         moment = now - timedelta(seconds=settings.current().lost_after)
         overdue = session.scalars(_overdue(moment)).all()
-        mine = [claim_id for claim_id in overdue if _close(session, claim_id, Claim.lease_until < moment)]
-        for claim_id in mine:
-            _settle(session, claim_id, Found(whole=False), now)
-        return len(mine)
+        return _settle(session, overdue, lambda: Found(whole=False), now, Claim.lease_until < moment)
 
 
 def _overdue(moment: datetime) -> Select[int]:
     return select(Claim.id).where(Claim.closed.is_(False), Claim.lease_until < moment).order_by(Claim.id)
 
 
-def _close(session: Session, claim_id: int, *still: ColumnElement[bool]) -> bool:
-    """Close a claim; False where somebody did, or where it has come back to life meanwhile."""
-    open_still = update(Claim).where(Claim.id == claim_id, Claim.closed.is_(False), *still)
-    return touched(session, open_still.values(closed=True)) == 1
+def _settle(
+    session: Session, claims: Iterable[int], read: Callable[[], Found], now: datetime, *still: ColumnElement[bool]
+) -> int:
+    """Settle those claims that are open and have not come back to life, and return how many.
+
+    The journal is read when they are closed: nothing of theirs is begun any more.
+    """
+    mine = [claim_id for claim_id in claims if close(session, claim_id, *still)]
+    found = read()
+    for claim_id in mine:
+        _settle_one(session, claim_id, found, now)
+    return len(mine)
 
 
-def _settle(session: Session, claim_id: int, found: Found, now: datetime) -> None:
+def _settle_one(session: Session, claim_id: int, found: Found, now: datetime) -> None:
     """Record what a journal says of a claim, then what is in doubt, and put back the rest."""
     window = session.scalars(select(Claim.window).where(Claim.id == claim_id)).one()
     record(session, claim_id, _entries(session, claim_id, found, window, now), now, due_at=now)

@@ -9,7 +9,6 @@ from collections import deque
 from dataclasses import dataclass
 from functools import partial
 from threading import Event
-from time import monotonic
 from typing import NamedTuple
 
 import structlog
@@ -18,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from service import database, relay
 from service.address import mask
 from service.composing import Composer
+from service.elapsed import elapsed
 from service.holding import GROUP_AFTER, WINDOW, Helpers, Holding, Turn
 from service.journal import Journal
 from service.ledger import Batch
@@ -41,19 +41,19 @@ UNMADE = Refused(False, 451, "4.3.0 this mail could not be made; the log says wh
 
 @dataclass
 class Turns:
-    """SMTP_MAX_RATE: one mail each `interval` seconds (0: whenever) from a monotonic time on."""
+    """SMTP_MAX_RATE: one mail each `interval` seconds (0: whenever) from a time on, as `elapsed` tells it."""
 
     next_at: float = 0.0
     interval: float = 0.0
 
     def due(self) -> bool:
         """Tell whether it is time for the next."""
-        return monotonic() >= self.next_at
+        return elapsed() >= self.next_at
 
     def take(self) -> None:
         """Use it."""
         if self.interval:
-            self.next_at = max(self.next_at + self.interval, monotonic() - self.interval)
+            self.next_at = max(self.next_at + self.interval, elapsed() - self.interval)
 
 
 class Means(NamedTuple):
@@ -67,7 +67,7 @@ class Means(NamedTuple):
 
 
 class Sending:
-    """The mails of one claim on their way; the courier's post. `read_at`: monotonic time just before the claim."""
+    """The mails of one claim on their way; the courier's post. `read_at`: just before the claim, in `elapsed`."""
 
     def __init__(self, batch: Batch, means: Means, read_at: float) -> None:
         self.batch = batch
@@ -185,12 +185,12 @@ class Sending:
         if self.turns.interval or self._resting:
             return
         self._mails.extend(self.holding.more(len(self._mails), self.turn, self.pace))
-        if self.sent >= self._counted + FEWEST_AT_ONCE and monotonic() > self._counted_at + MEASURED_OVER:
+        if self.sent >= self._counted + FEWEST_AT_ONCE and elapsed() > self._counted_at + MEASURED_OVER:
             self._measure()
 
     def _measure(self) -> None:
         """Let the pace learn how fast it goes."""
-        now = monotonic()
+        now = elapsed()
         self.pace.measured(self.sent - self._counted, now - self._counted_at)
         self._counted, self._counted_at = self.sent, now
 

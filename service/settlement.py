@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, CursorResult, Select, Update, case, exists, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
-from service.models import DUE, IN_HAND, Delivery, Dispatch
+from service.models import DUE, IN_HAND, Claim, Delivery, Dispatch
 from service.outcomes import unless_uncertain
 from service.states import DeliveryState, DispatchState
 
@@ -17,6 +17,12 @@ S = DeliveryState
 
 STEP = 20_000
 """Mails skipped in one transaction: well under a second, so that nobody waits for a long list to be stopped."""
+
+
+def close(session: Session, claim_id: int, *still: ColumnElement[bool]) -> bool:
+    """Close a claim; False where somebody did, or where something that must be true of it is not any more."""
+    theirs = update(Claim).where(Claim.id == claim_id, Claim.closed.is_(False), *still)
+    return touched(session, theirs.values(closed=True)) == 1
 
 
 def let_go(claim_id: int) -> Update:

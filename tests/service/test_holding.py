@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
 
 import pytest
@@ -43,6 +44,11 @@ def more(batch: ledger.Batch, dispatch: int, size: int = 100, seconds: float = 0
     return do(ledger.more, batch, dispatch, batch.mails[-1].id, after(seconds), size)
 
 
+def suppress(email: str, newsroom: Newsroom) -> None:
+    values = {"hash": subscription(email, newsroom).address_hash, "now": START.replace(tzinfo=None)}
+    write("INSERT INTO suppressions (address_hash, reason, created_at) VALUES (:hash, 'bounce', :now)", **values)
+
+
 def ids(mails: list[Mail]) -> list[int]:
     return [mail.id for mail in mails]
 
@@ -53,8 +59,7 @@ def test_a_claim_grows_in_the_order_of_sending(press: Newsroom) -> None:
     whose = "SELECT address FROM deliveries JOIN subscriptions ON subscriptions.id = subscription_id"
     emails = rows(f"{whose} ORDER BY deliveries.id")
     batch = claim(number, size=3)
-    values = {"hash": subscription(emails[5], press).address_hash, "now": START.replace(tzinfo=None)}
-    write("INSERT INTO suppressions (address_hash, reason, created_at) VALUES (:hash, 'bounce', :now)", **values)
+    suppress(emails[5], press)
     grown = more(batch, number, 4)
     assert [mail.address for mail in batch.mails + grown] == [*emails[:5], emails[6]], "but for the suppressed one"
     assert do(ledger.mails_of, batch.claim_id, START) == batch.mails + grown, "the order that settling goes by"
@@ -111,6 +116,21 @@ def test_a_claim_that_grows_and_is_settled_at_once_keeps_nothing(press: Newsroom
     at_once(2, either)
     settle(after(2 * OVER))
     assert rows("SELECT state FROM deliveries") == ["queued"] * 60
+
+
+@pytest.mark.parametrize("backend", ["postgresql"], indirect=True)  # SQLite has one writer at a time
+def test_a_look_that_begins_behind_a_growth_sees_what_it_adds(press: Newsroom) -> None:
+    crowd(press, 4)
+    number = dispatched(press)
+    batch = claim(number, size=2)
+    with ThreadPoolExecutor(1) as beside:
+        with database.transaction() as session:
+            grown = ledger.more(session, batch, number, batch.mails[-1].id, START, 2)
+            suppress(grown[1].address or "", press)
+            looking = beside.submit(do, ledger.look, batch, number, START)
+            with pytest.raises(TimeoutError):
+                looking.result(0.3)
+        assert looking.result(10).unwelcome == {grown[1].id}
 
 
 @pytest.fixture

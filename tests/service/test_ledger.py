@@ -16,6 +16,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from sqlalchemy.orm import Session
 
 from service import books, database, ledger, settlement
 from service import settings as service_settings
@@ -181,6 +182,16 @@ def test_a_mail_claimed_anew_is_not_begun_by_the_first(press: Newsroom) -> None:
     assert begin(old, old.mails[0], after(OVER)) is False
     assert state(new.mails[0]) == "claimed"
     assert begin(new, new.mails[0], after(OVER)) is True
+
+
+def test_the_number_of_a_claim_that_came_to_nothing_is_never_given_again(press: Newsroom) -> None:
+    crowd(press, 1)
+    number = dispatched(press)
+    with Session(database.engine(service_settings.current().database)) as session:
+        lost = ledger.claim(session, number, "killed", START, 1, WINDOW)
+        session.rollback()
+    assert lost is not None
+    assert claim(number).claim_id != lost.claim_id, "a dead process's journal names it"
 
 
 def test_nothing_is_claimed_of_a_paused_dispatch(press: Newsroom) -> None:

@@ -1,15 +1,18 @@
 """Rounds of sending in this process, on a real relay and both databases: what the rows and the relay say in the end."""
 
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import count
 from threading import Thread
 from typing import Any
 
 import pytest
 
 from service import database, delivering, journal, relay, settings, settlement
+from service.holding import FRESH
 from service.models import Newsroom
 from service.smtp import Pace
 from tests.servers import Sink, wait
@@ -124,6 +127,28 @@ def test_within_a_second_nothing_more_is_begun_when(press: Newsroom, sink: Sink,
         assert late == []
         assert the_books(number).pending == (0 if obstacle == "cancelled" else 400 - sink.count())
     assert the_books(number).accepted == sink.count() == len(log_of(sink))
+
+
+def test_what_a_stalled_disk_held_up_is_looked_at_again(
+    press: Newsroom, sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crowd(press, 8)
+    number = number_of(press)
+    write_out, writes = os.write, count(1)
+
+    def stalls(file: int, octets: bytes) -> int:
+        if next(writes) == 2:  # the first is the claim's; this one notes that a mail is begun
+            do(settlement.pause, number)
+            over = time.monotonic() + FRESH
+            wait(lambda: time.monotonic() > over)
+        return write_out(file, octets)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", stalls)
+        delivering.deliver(number)
+    assert next(writes) > 2
+    assert sink.count() == 0
+    assert (the_books(number).pending, one("SELECT sum(uncertain_events) FROM deliveries")) == (8, 0)
 
 
 def cancel(session: Any, number: int) -> bool:

@@ -131,7 +131,7 @@ def measure(dispatch: int) -> float:
     """Expand a dispatch turn by turn; return the seconds."""
     stopping = Event()
     began = time.perf_counter()
-    while expanding.expand(dispatch, stopping) is not Progress.ALL:
+    while expanding.expand(dispatch, stopping.is_set) is not Progress.ALL:
         stopping.wait(0.01)  # paused just now
     return time.perf_counter() - began
 

@@ -204,7 +204,7 @@ class Holding:
 
     def end(self, away: str, session: Session, now: datetime) -> None:
         """Write down the rest, and why the relay is `away` if it is; let go of what was not begun."""
-        ledger.lock(session, self.batch.claim_id)  # before its mails, as who settles it does
+        settlement.lock(session, self.batch.claim_id)  # before its mails, as who settles it does
         record(session, self.batch.claim_id, self._entries, now)
         if self._back():
             relay.back(session)

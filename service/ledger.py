@@ -262,11 +262,6 @@ def _others_wait(session: Session, dispatch_id: int) -> bool:
     return bool(session.scalar(select(waiting)))
 
 
-def lock(session: Session, claim_id: int) -> None:
-    """Lock a claim's row to the end of this transaction."""
-    session.execute(select(Claim.id).where(Claim.id == claim_id).with_for_update())
-
-
 def _changed_since(moment: datetime) -> Select[int]:
     """SQL: the few subscriptions that ended lately, or whose address was suppressed; a claim's others are as before."""
     ended = select(Subscription.id).where(Subscription.ended_at > moment)

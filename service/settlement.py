@@ -19,6 +19,11 @@ STEP = 20_000
 """Mails skipped in one transaction: well under a second, so that nobody waits for a long list to be stopped."""
 
 
+def lock(session: Session, claim_id: int) -> None:
+    """Lock a claim's row to the end of this transaction."""
+    session.execute(select(Claim.id).where(Claim.id == claim_id).with_for_update())
+
+
 def close(session: Session, claim_id: int, *still: ColumnElement[bool]) -> bool:
     """Close a claim; False where somebody did, or where something that must be true of it is not any more."""
     theirs = update(Claim).where(Claim.id == claim_id, Claim.closed.is_(False), *still)

@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Arguments for pytest: make test ARGS="-k follow"
 ARGS ?=
-# Two tests at a time, those of a file in one process; make test WORKERS= runs them one after another
-WORKERS ?= -n 2 --dist loadscope
+# Four tests at a time (they wait more than they work), those of a file in one process, the longest first;
+# make test WORKERS= runs them one after another
+WORKERS ?= -n 4 --dist loadscope --no-loadscope-reorder
 # Arguments for the lock: make lock UPGRADE=--upgrade moves every pin, not only those that have to
 UPGRADE ?=
 LOCK := $(VENV)/lock/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

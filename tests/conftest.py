@@ -44,6 +44,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(f"{report.nodeid} ({report.duration:.0f} s): {line}")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes minutes and mostly waits: others go on beside it."""
+    items.sort(key=lambda item: item.get_closest_marker("storm") is None)
+
+
 def forget() -> None:
     """Forget settings, apps and connections of the test before."""
     close_all_sessions()

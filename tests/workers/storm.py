@@ -11,6 +11,7 @@ from pathlib import Path
 from subprocess import Popen
 
 from tests.conftest import Backend, opened
+from tests.forking import Forked
 from tests.servers import Postgres, Sink
 from tests.stack import Stack
 from tests.wire import connections
@@ -106,7 +107,7 @@ class Storm:
         self.postgres.crash()
         self.postgres.start()
 
-    def _stop(self, victim: Popen[bytes], what: str) -> None:
+    def _stop(self, victim: Popen[bytes] | Forked, what: str) -> None:
         """Stop a process that has connections to the relay, and count those."""
         victim.send_signal(signal.SIGSTOP)
         self._note(what)

@@ -65,6 +65,7 @@ def test_a_host_lost_with_its_disk(hosts: tuple[Stack, Stack]) -> None:
 def ahead(stack: Stack, seconds: int) -> None:
     """Let the clocks of a host's processes be fast or slow from now on."""
     (stack.folder / "sitecustomize.py").write_text(CLOCK.format(seconds))
+    stack.forked = False  # its Python reads sitecustomize when it starts
     stack.environment["PYTHONPATH"] = os.pathsep.join([str(stack.folder), stack.environment["PYTHONPATH"]])
     asked = [sys.executable, "-c", "import time; print(time.time())"]
     said = subprocess.run(asked, check=True, capture_output=True, env=stack.environment)

@@ -82,7 +82,7 @@ class Forked:
 
 
 class Forge:
-    """The process that has imported everything, from the outside. It ends with this one."""
+    """The process that has imported everything, from the outside. It ends when nobody can give it an order any more."""
 
     def __init__(self) -> None:
         self._door, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -169,5 +169,4 @@ def _die_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    _die_with_parent()
     serve(socket.socket(fileno=int(sys.argv[1])))

@@ -12,12 +12,34 @@ import httpx
 from tests.servers import free_port, spawn, wait
 from tests.stack import CLI, environment
 
-MARK = "UTSKICK_TEST_MARK"
+MARK = "MARK_OF_A_TEST"
 READY = "Press Ctrl-C to stop."
 START = 60.0
 
 
-class Running:
+class Marked:
+    """What was started with a mark in its environment, and all that it started."""
+
+    mark: str
+
+    def processes(self) -> dict[int, str]:
+        """Return pid and command line of everything that runs with our mark."""
+        found = {}
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                if f"{MARK}={self.mark}".encode() in (entry / "environ").read_bytes().split(b"\0"):
+                    found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+        return {pid: command for pid, command in found.items() if command}
+
+    def pid_of(self, words: str) -> int:
+        """Return the pid of the one process whose command line holds some words."""
+        (pid,) = (pid for pid, command in self.processes().items() if words in command)
+        return pid
+
+
+class Running(Marked):
     """One `up`, from the outside: its output, its processes, its pages."""
 
     def __init__(self, folder: Path, command: str = "up", **given: Any) -> None:
@@ -85,22 +107,6 @@ class Running:
         url = f"http://127.0.0.1:{self.given['mailbox_port']}/messages.json"
         found: list[dict[str, Any]] = httpx.get(url, trust_env=False).json()
         return found
-
-    def processes(self) -> dict[int, str]:
-        """Return pid and command line of everything that runs with our mark."""
-        found = {}
-        for entry in Path("/proc").glob("[0-9]*"):
-            try:
-                if f"{MARK}={self.mark}".encode() in (entry / "environ").read_bytes().split(b"\0"):
-                    found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            except OSError:
-                continue
-        return {pid: command for pid, command in found.items() if command}
-
-    def pid_of(self, words: str) -> int:
-        """Return the pid of the one process whose command line holds some words."""
-        (pid,) = (pid for pid, command in self.processes().items() if words in command)
-        return pid
 
     def kill9(self) -> None:
         """Kill `up` itself as the kernel would."""

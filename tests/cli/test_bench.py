@@ -13,15 +13,15 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tests.cli.running import MARK, Marked
 from tests.servers import Postgres, spawn, wait
 from tests.stack import CLI, environment
 
-MARK = "BENCH_TEST_MARK"
 SMALL = ("--baseline", "20", "--runs", "1", "--built-in")
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-class Bench:
+class Bench(Marked):
     """One bench, among settings of an operator that it must not use."""
 
     def __init__(self, folder: Path, *options: str) -> None:
@@ -52,22 +52,6 @@ class Bench:
         """Wait until it has said something."""
         wait(lambda: words in self.said or self.process.poll() is not None, 120, words)
         assert words in self.said, self.said
-
-    def pid_of(self, words: str) -> int:
-        """Return the pid of its process whose command line holds some words."""
-        (pid,) = (pid for pid, command in self.processes().items() if words in command)
-        return pid
-
-    def processes(self) -> dict[int, str]:
-        """Return pid and command line of all that it has started, and of itself."""
-        found = {}
-        for entry in Path("/proc").glob("[0-9]*"):
-            try:
-                if f"{MARK}={self.mark}".encode() in (entry / "environ").read_bytes().split(b"\0"):
-                    found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            except OSError:
-                continue
-        return {pid: command for pid, command in found.items() if command}
 
     def left(self) -> list[str]:
         """Return what it has left behind: files, processes, anything where the operator's are."""

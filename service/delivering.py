@@ -78,6 +78,7 @@ class Got:
 
 def _claim(dispatch_id: int | None, journal: Journal, size: int, session: Session, now: datetime) -> Got | None:
     """Claim so many mails, fewer where the rate is limited; None where nothing is due or the relay is away."""
+    database.one_at_a_time(session, journal.path.name)  # an attempt before this one may still be being committed
     for unheard in journal.claims:  # committed perhaps, though the database did not say so; nothing of it was begun
         ledger.close(session, unheard)
     rate = settings.current().smtp_max_rate

@@ -37,6 +37,7 @@ def _of_dead(path: Path) -> int:
     with journal.left_behind(path) as found, database.transaction() as session:
         if found is None:
             return 0
+        database.one_at_a_time(session, path.name)  # its last claim may still be being committed
         return _settle(session, found.claims, lambda: found, database.now(session))
 
 

@@ -1,38 +1,43 @@
 """PostgreSQL does what it is asked, and the answer is lost: mail goes once all the same, and nobody is in doubt."""
 
+import os
 import socket
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from pathlib import Path
 from select import select
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 from sqlalchemy import make_url
 
-from service import database, delivering
+from service import database, delivering, recovery
 from service.models import Newsroom
 from tests.conftest import Backend
-from tests.servers import Sink
+from tests.forking import forge
+from tests.servers import Sink, wait
 from tests.service.press import configure, crowd, dispatched, follow, one, room, rows, the_books
 
 
 class Link:
     """A way to PostgreSQL on which one answer gets lost, and its connection with it.
 
-    It is the answer to a message with `last`, on a connection that has sent `first` before or with it.
+    It is the answer to a message with `last`, on a connection that has sent `first` before or with it. PostgreSQL gets
+    that message `late` seconds after the connection was lost.
     """
 
     def __init__(self, port: int) -> None:
-        self.port, self.first, self.last = port, b"", b""
+        self.port, self.first, self.last, self.late = port, b"", b"", 0.0
         self.lost = 0
+        self.losing = Event()
         self._door = socket.create_server(("127.0.0.1", 0))
         self.own_port = self._door.getsockname()[1]
         Thread(target=self._serve, daemon=True).start()
 
-    def lose(self, first: bytes, last: bytes) -> None:
+    def lose(self, first: bytes, last: bytes, late: float = 0) -> None:
         """Lose the next such answer."""
-        self.first, self.last = first, last
+        self.first, self.last, self.late = first, last, late
 
     def _serve(self) -> None:
         with suppress(OSError):  # closed
@@ -51,14 +56,20 @@ class Link:
                         asking.sendall(octets)
                         continue
                     heard += octets
-                    due = self.last and self.first in heard and self.last in octets
-                    if due:
-                        self.lose(b"", b"")
-                    answering.sendall(octets)
-                    if due:
-                        answering.recv(65536)
-                        self.lost += 1
+                    if self.last and self.first in heard and self.last in octets:
+                        self._lose(asking, answering, octets)
                         return
+                    answering.sendall(octets)
+
+    def _lose(self, asking: socket.socket, answering: socket.socket, octets: bytes) -> None:
+        late = self.late
+        self.lose(b"", b"")
+        self.losing.set()
+        asking.close()
+        Event().wait(late)
+        answering.sendall(octets)
+        answering.recv(65536)
+        self.lost += 1
 
     def close(self) -> None:
         """Let nobody in any more."""
@@ -94,19 +105,41 @@ LOST = {
 }
 
 
+@pytest.mark.parametrize("late", [0, 1])
 @pytest.mark.parametrize("what", LOST)
-def test_everyone_gets_it_once_though_the_answer_is_lost_to(what: str, link: Link, press: Newsroom, sink: Sink) -> None:
+def test_everyone_gets_it_once_though_the_answer_is_lost_to(
+    what: str, late: float, link: Link, press: Newsroom, sink: Sink
+) -> None:
     emails = crowd(press, 900)
     with database.reading() as session:
         number = dispatched(press, now=database.now(session))
     sink.behave(delay_ms=2)
-    link.lose(*LOST[what])
-    while delivering.deliver(number).again:
-        pass
-    assert link.lost == 1
+    link.lose(*LOST[what], late)
+    wait(lambda: delivering.deliver(number).sent == 0 and the_books(number).pending == 0)
+    wait(lambda: link.lost == 1)
     assert Counter(mail.recipient for mail in sink.log()) == Counter(emails)
     found = the_books(number)
     assert (found.accepted, found.pending, found.uncertain, found.dispatch.state) == (900, 0, 0, "finished")
+    assert rows("SELECT id FROM claims WHERE NOT closed") == []
+
+
+def test_a_claim_that_is_committed_after_its_worker_was_killed_is_no_doubt(
+    link: Link, press: Newsroom, sink: Sink, tmp_path: Path
+) -> None:
+    emails = crowd(press, 20)
+    with database.reading() as session:
+        number = dispatched(press, now=database.now(session))
+    link.lose(*LOST["a claim"], 1)
+    with (tmp_path / "log").open("wb") as log, Path(os.devnull).open("rb") as nothing:
+        code = f"from service import delivering; delivering.deliver({number})"
+        killed = forge().start(["-c", code], tmp_path, dict(os.environ), nothing, log, log)
+    assert link.losing.wait(10)
+    killed.kill()
+    killed.wait()
+    recovery.recover()
+    assert link.lost == 1, "it waited for the commit"
+    assert delivering.deliver(number).sent == 20
+    assert Counter(mail.recipient for mail in sink.log()) == Counter(emails)
     assert rows("SELECT id FROM claims WHERE NOT closed") == []
 
 

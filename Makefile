@@ -5,9 +5,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Arguments for pytest: make test ARGS="-k follow"
 ARGS ?=
-# Four tests at a time (they wait more than they work), those of a file in one process, the longest first;
+# Three tests at a time (they wait more than they work), those of a file in one process, the longest first;
 # make test WORKERS= runs them one after another
-WORKERS ?= -n 4 --dist loadscope --no-loadscope-reorder
+WORKERS ?= -n 3 --dist loadscope --no-loadscope-reorder
 # Arguments for the lock: make lock UPGRADE=--upgrade moves every pin, not only those that have to
 UPGRADE ?=
 LOCK := $(VENV)/lock/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -4,6 +4,7 @@ import ctypes
 import json
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -11,10 +12,12 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +35,23 @@ class Missing(Exception):
     """A server that is not on this machine; the text names the Debian package."""
 
 
+def _ports() -> Iterator[int]:
+    """Ports that no connection is given by the kernel, those of each of pytest's processes apart."""
+    lane = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
+    ours = range(10_000 + 2_500 * lane, 12_500 + 2_500 * lane)
+    return cycle(random.sample(ours, len(ours)))
+
+
+PORTS = _ports()
+
+
 def free_port() -> int:
-    """Return a port that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nobody listened on a moment ago, and that nobody else is given soon."""
+    while True:
+        port = next(PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait(condition: Callable[[], Any], timeout: float = PATIENCE, what: str = "") -> Any:

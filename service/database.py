@@ -134,7 +134,8 @@ def is_away(error: BaseException) -> bool:
         return False
     if isinstance(error.orig, sqlite3.Error):
         return getattr(error.orig, "sqlite_errorname", "").startswith(_SQLITE_AWAY)
-    return isinstance(error, OperationalError) or error.connection_invalidated
+    read_only = getattr(error.orig, "sqlstate", None) == "25006"  # a standby after a switchover, a full disk
+    return read_only or isinstance(error, OperationalError) or error.connection_invalidated
 
 
 def tried(work: Callable[[Session], object]) -> bool:

@@ -155,8 +155,9 @@ class Holding:
 
     @property
     def unwritten(self) -> int:
-        """How many outcomes are not known to be in the database."""
-        return len(self._entries) + (len(self._visit.entries) if self._visit else 0)
+        """How many mails are settled here, and not known to be in the database: outcomes, and those to be skipped."""
+        here = len(self._entries) + len(self._to_skip)
+        return here + (len(self._visit.entries) + len(self._visit.skip) if self._visit else 0)
 
     @property
     def growing(self) -> bool:
@@ -176,7 +177,7 @@ class Holding:
                 return
             self._hear_of(self._visit)
         look = elapsed() >= self._begun_looking_at + LOOK_EVERY
-        if look or self._to_skip or self._worth_writing(taken):
+        if look or (self._to_skip and not self.blind) or self._worth_writing(taken):
             self._begin_visit(begun, look=look)
 
     def more(self, left: int, turn: Turn, pace: Pace) -> list[Mail]:

@@ -251,7 +251,7 @@ def look(session: Session, batch: Batch, dispatch_id: int | None, now: datetime)
     changed = true() if dispatch_id is None else Subscription.id.in_(_changed_since(batch.claimed_at - LATE))
     unwelcome = _held(batch.claim_id, Delivery.id).where(changed, ~_welcome(now))
     sending = dispatch_id is None or state_of(session, dispatch_id) is DispatchState.SENDING
-    others = dispatch_id is not None and _others_wait(session, dispatch_id)
+    others = dispatch_id is None or _others_wait(session, dispatch_id)  # sweeps wait behind confirmations
     return Look(ours, sending, set(session.scalars(unwelcome)) if ours else set(), others)
 
 

@@ -88,7 +88,8 @@ class Forge:
         self._door, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._one = Lock()
         command = [sys.executable, "-m", "tests.forking", str(theirs.fileno())]
-        self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], cwd=Path(__file__).parents[1])
+        where = Path(__file__).parents[1]
+        self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], cwd=where, start_new_session=True)
         theirs.close()
 
     def start(self, argv: list[str], cwd: Path, env: dict[str, str], *files: IO[Any] | int) -> Forked:

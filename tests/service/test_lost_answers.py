@@ -100,7 +100,8 @@ LOST = {
     "a claim": (b"INSERT INTO claims", b"COMMIT"),
     "a growth": (b"UPDATE claims SET lease_until", b"COMMIT"),
     "outcomes": (b"reply_code", b"reply_code"),
-    "a look": (b"UPDATE claims SET lease_until", b"UPDATE claims SET lease_until"),
+    "a look": (b"enable_seqscan", b"UPDATE claims SET lease_until"),
+    "a growth's lock": (b"UPDATE claims SET lease_until", b"UPDATE claims SET lease_until"),
     "an end": (b"UPDATE claims SET closed", b"COMMIT"),
 }
 
